@@ -1,0 +1,28 @@
+"""The paper's networks as Flax modules.
+
+  from resnet_jax import models
+  model = models.create('cifar_resnet20', num_classes=10)
+  variables = model.init(jax.random.key(0), images)          # NHWC
+  logits = model.apply(variables, images, train=False)
+  maps = model.apply(variables, images, method=model.features)
+
+Imports JAX and Flax, and nothing else of this project.
+"""
+
+from resnet_jax.models.blocks import BasicBlock, BottleneckBlock
+from resnet_jax.models.complexity import count_macs, count_params
+from resnet_jax.models.norm import GroupedBatchNorm
+from resnet_jax.models.registry import available, create, input_shape
+from resnet_jax.models.resnet import ResNet
+
+__all__ = [
+  'BasicBlock',
+  'BottleneckBlock',
+  'GroupedBatchNorm',
+  'ResNet',
+  'available',
+  'count_macs',
+  'count_params',
+  'create',
+  'input_shape',
+]

@@ -1,0 +1,167 @@
+"""The two building blocks of Fig. 5, and the shortcuts of Sec. 3.3 and 4.1."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+# Sec. 4.1. A: identity, zero channels where dimensions grow, no parameters.
+# B: projections where dimensions grow. C: every shortcut is a projection.
+# None: no shortcut at all, which makes a net its plain counterpart.
+Shortcut = Literal['A', 'B', 'C'] | None
+
+# Where a bottleneck that halves the map has its stride: on the first 1x1 (v1,
+# the authors' own definitions, the only one that gives Table 1's FLOPs) or on
+# the 3x3 (v1.5, torchvision and most others).
+Version = Literal['v1', 'v1.5']
+
+Norm = Callable[..., nn.Module]
+
+# He et al. 2015 [13], Eq. 10: a Gaussian of variance 2 / fan_in, not truncated.
+# Fan-in, as [13] itself chooses and the authors' Caffe filler does by default:
+# it keeps the forward signal's variance, and with BN either fan trains.
+he_normal = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
+
+
+def conv(
+  features: int, kernel: int, stride: int, dtype: jnp.dtype, name: str
+) -> nn.Conv:
+  """A bias-free convolution, padded alike on both sides.
+
+  `SAME` pads (0, 1) at stride 2, which shifts the result off the grid of the
+  `[::2, ::2]` shortcut that is added to it.
+  """
+  return nn.Conv(
+    features,
+    (kernel, kernel),
+    strides=stride,
+    padding=kernel // 2,
+    use_bias=False,
+    dtype=dtype,
+    param_dtype=jnp.promote_types(dtype, jnp.float32),
+    kernel_init=he_normal,
+    name=name,
+  )
+
+
+def shortcut_branch(
+  x: jax.Array,
+  filters: int,
+  stride: int,
+  *,
+  shortcut: Literal['A', 'B', 'C'],
+  norm: Norm,
+  train: bool,
+) -> jax.Array:
+  """`x` in the shape of the residual that is to be added to it (Sec. 3.3).
+
+  Call it inside a compact module: a projection adds `shortcut_conv` and
+  `shortcut_bn` to that module.
+  """
+  grows = stride != 1 or x.shape[-1] != filters
+  if shortcut == 'C' or (shortcut == 'B' and grows):
+    y = conv(filters, 1, stride, x.dtype, 'shortcut_conv')(x)
+    return norm(name='shortcut_bn')(y, use_running_average=not train)
+  if not grows:
+    return x
+  extra = filters - x.shape[-1]
+  return jnp.pad(x[:, ::stride, ::stride], ((0, 0),) * 3 + ((0, extra),))
+
+
+class BasicBlock(nn.Module):
+  """Two 3x3 convolutions (Fig. 5, left; Table 1, 18 and 34 layers).
+
+  Attributes:
+    filters: output channels.
+    stride: of the first convolution.
+    shortcut: 'A', 'B', 'C', or None for a plain block.
+    norm: makes a normalization module from `name` and `scale_init`.
+    zero_init_residual: start the last BN scale at 0 (not the paper's).
+    dtype: of the computation.
+  """
+
+  filters: int
+  stride: int
+  shortcut: Shortcut
+  norm: Norm
+  zero_init_residual: bool = False
+  dtype: jnp.dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    y = conv(self.filters, 3, self.stride, self.dtype, 'conv1')(x)
+    y = nn.relu(self.norm(name='bn1')(y, use_running_average=not train))
+    y = conv(self.filters, 3, 1, self.dtype, 'conv2')(y)
+    last = self.norm(name='bn2', scale_init=_last_scale(self))
+    y = last(y, use_running_average=not train)
+    return _add_shortcut(self, x, y, train)
+
+  @property
+  def out_channels(self) -> int:
+    return self.filters
+
+
+class BottleneckBlock(nn.Module):
+  """1x1, 3x3, 1x1 convolutions (Fig. 5, right; 50 and more layers).
+
+  Attributes:
+    filters: channels of the first two convolutions; the third has four times
+      as many.
+    version: which convolution has the stride, see `Version`.
+    Others as in `BasicBlock`.
+  """
+
+  filters: int
+  stride: int
+  shortcut: Shortcut
+  norm: Norm
+  version: Version = 'v1'
+  zero_init_residual: bool = False
+  dtype: jnp.dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    first, second = (
+      (self.stride, 1) if self.version == 'v1' else (1, self.stride)
+    )
+    y = conv(self.filters, 1, first, self.dtype, 'conv1')(x)
+    y = nn.relu(self.norm(name='bn1')(y, use_running_average=not train))
+    y = conv(self.filters, 3, second, self.dtype, 'conv2')(y)
+    y = nn.relu(self.norm(name='bn2')(y, use_running_average=not train))
+    y = conv(self.out_channels, 1, 1, self.dtype, 'conv3')(y)
+    last = self.norm(name='bn3', scale_init=_last_scale(self))
+    y = last(y, use_running_average=not train)
+    return _add_shortcut(self, x, y, train)
+
+  @property
+  def out_channels(self) -> int:
+    return 4 * self.filters
+
+
+def _last_scale(
+  block: BasicBlock | BottleneckBlock,
+) -> nn.initializers.Initializer:
+  initializers = nn.initializers
+  return initializers.zeros if block.zero_init_residual else initializers.ones
+
+
+def _add_shortcut(
+  block: BasicBlock | BottleneckBlock,
+  x: jax.Array,
+  residual: jax.Array,
+  train: bool,
+) -> jax.Array:
+  """relu(F(x) + x), Eqs. 1 and 2; relu(F(x)) in a plain block."""
+  if block.shortcut is None:
+    return nn.relu(residual)
+  branch = shortcut_branch(
+    x,
+    block.out_channels,
+    block.stride,
+    shortcut=block.shortcut,
+    norm=block.norm,
+    train=train,
+  )
+  return nn.relu(residual + branch)

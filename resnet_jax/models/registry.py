@@ -1,0 +1,166 @@
+"""Networks by name: the paper's, and any depth 6n+2 of the CIFAR family."""
+
+import difflib
+import re
+from typing import Any
+
+import jax.numpy as jnp
+
+from resnet_jax.models.resnet import ResNet
+
+# Table 1: blocks per stage; bottlenecks from 50 layers on.
+_IMAGENET_STAGES = {
+  18: (2, 2, 2, 2),
+  34: (3, 4, 6, 3),
+  50: (3, 4, 6, 3),
+  101: (3, 4, 23, 3),
+  152: (3, 8, 36, 3),
+}
+_IMAGENET_PLAIN = (18, 34)
+# Sec. 4.2 and Table 6; the plain net of 1202 layers is not the paper's.
+_CIFAR_RESNET = (20, 32, 44, 56, 110, 1202)
+_CIFAR_PLAIN = (20, 32, 44, 56, 110)
+
+_OVERRIDES = (
+  'axis_name',
+  'bn_group_size',
+  'bn_momentum',
+  'dtype',
+  'remat',
+  'shortcut',
+  'version',
+  'zero_init_residual',
+)
+
+
+def available() -> list[str]:
+  """Names of the paper's networks. `cifar_resnet62` and so on work, too."""
+  return [
+    *(f'plain{depth}' for depth in _IMAGENET_PLAIN),
+    *(f'resnet{depth}' for depth in _IMAGENET_STAGES),
+    *(f'cifar_plain{depth}' for depth in _CIFAR_PLAIN),
+    *(f'cifar_resnet{depth}' for depth in _CIFAR_RESNET),
+  ]
+
+
+def create(
+  name: str, *, num_classes: int | None = None, **overrides: Any
+) -> ResNet:
+  """The network `name` as the paper has it, except for `overrides`.
+
+  Args:
+    name: one of `available()`, or `cifar_resnet<6n+2>`, `cifar_plain<6n+2>`.
+    num_classes: default 1000 for the ImageNet nets, 10 for the CIFAR nets.
+    **overrides: fields of `ResNet` that leave the layers' sizes alone:
+      axis_name, bn_group_size (default 32, or 64 for the CIFAR nets),
+      bn_momentum, dtype, remat, shortcut (default A, or B from 50 layers on),
+      version (bottleneck nets only), zero_init_residual.
+
+  Raises:
+    ValueError: an unknown name or override, or a combination that means
+      nothing (a shortcut in a plain net, `version` without bottlenecks).
+  """
+  match = re.fullmatch(r'(cifar_)?(resnet|plain)(\d+)', name)
+  if not match:
+    raise ValueError(_unknown(name))
+  cifar, kind, depth = bool(match[1]), match[2], int(match[3])
+  if cifar:
+    fields = _cifar_fields(name, depth)
+  else:
+    fields = _imagenet_fields(name, kind, depth)
+  if num_classes is not None:
+    if num_classes < 1:
+      raise ValueError(f'num_classes is {num_classes}; it must be at least 1')
+    fields['num_classes'] = num_classes
+  if kind == 'plain':
+    fields['shortcut'] = None
+  _check_overrides(name, kind, fields, overrides)
+  return ResNet(**(fields | overrides))
+
+
+def input_shape(name: str) -> tuple[int, int, int]:
+  """Height, width and channels of the images that the paper gives a net."""
+  return (32, 32, 3) if name.startswith('cifar_') else (224, 224, 3)
+
+
+def _imagenet_fields(name: str, kind: str, depth: int) -> dict[str, Any]:
+  depths = _IMAGENET_STAGES if kind == 'resnet' else _IMAGENET_PLAIN
+  if depth not in depths:
+    raise ValueError(_unknown(name))
+  bottleneck = depth >= 50
+  return {
+    'stage_sizes': _IMAGENET_STAGES[depth],
+    'filters': (64, 128, 256, 512),
+    'num_classes': 1000,
+    'stem': 'imagenet',
+    'bottleneck': bottleneck,
+    'shortcut': 'B' if bottleneck else 'A',
+    'bn_group_size': 32,
+  }
+
+
+def _cifar_fields(name: str, depth: int) -> dict[str, Any]:
+  n, rest = divmod(depth - 2, 6)
+  if rest or n < 1:
+    below = 6 * max(n, 1) + 2
+    raise ValueError(
+      f'{name}: a CIFAR net has 6n+2 layers (Sec. 4.2) and {depth} is not of '
+      f'that form; the nearest are {below} and {below + 6}'
+    )
+  return {
+    'stage_sizes': (n, n, n),
+    'filters': (16, 32, 64),
+    'num_classes': 10,
+    'stem': 'cifar',
+    'bn_group_size': 64,
+  }
+
+
+def _check_overrides(
+  name: str, kind: str, fields: dict[str, Any], overrides: dict[str, Any]
+) -> None:
+  for key in overrides:
+    if key not in _OVERRIDES:
+      raise ValueError(
+        f'{name} has no override {key!r}{_near(key, _OVERRIDES)}; '
+        f'there are {", ".join(_OVERRIDES)}'
+      )
+  shortcut = overrides.get('shortcut', fields.get('shortcut', 'A'))
+  if kind == 'plain' and shortcut is not None:
+    twin = name.replace('plain', 'resnet')
+    raise ValueError(
+      f'{name} is a plain net and has no shortcuts; with shortcut '
+      f'{shortcut!r} it would be {twin}'
+    )
+  if kind == 'resnet' and shortcut not in ('A', 'B', 'C'):
+    raise ValueError(
+      f"shortcut is {shortcut!r}; it must be 'A', 'B' or 'C' (Sec. 4.1). The "
+      f'net without shortcuts is {name.replace("resnet", "plain")}'
+    )
+  version = overrides.get('version', 'v1')
+  if version not in ('v1', 'v1.5'):
+    raise ValueError(f"version is {version!r}; it must be 'v1' or 'v1.5'")
+  if 'version' in overrides and not fields.get('bottleneck'):
+    raise ValueError(
+      f'version says where a bottleneck has its stride, and {name} has no '
+      f'bottlenecks; leave it out'
+    )
+  if overrides.get('bn_group_size', 0) < 0:
+    raise ValueError('bn_group_size must not be negative; 0: the whole batch')
+  dtype = jnp.dtype(overrides.get('dtype', jnp.float32))
+  if dtype not in (jnp.float32, jnp.bfloat16, jnp.float64):
+    # float16 overflows: plain-56 has gone NaN in it.
+    raise ValueError(f'dtype is {dtype}; use float32 or bfloat16')
+
+
+def _unknown(name: str) -> str:
+  names = available()
+  return (
+    f'there is no network {name!r}{_near(name, names)}; '
+    f'there are {", ".join(names)}, and the CIFAR nets of any 6n+2 layers'
+  )
+
+
+def _near(word: str, words: list[str] | tuple[str, ...]) -> str:
+  match = difflib.get_close_matches(word, words, 1)
+  return f' (did you mean {match[0]!r}?)' if match else ''

@@ -1,0 +1,179 @@
+"""One module for every network of the paper: residual or plain, any depth.
+
+The tree of variables reads like Table 1 and is the checkpoint format:
+`conv1`, `bn1`, `conv2_x/block1/conv1` ... `conv5_x/block3/bn3`, `fc`.
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from resnet_jax.models import blocks
+from resnet_jax.models.norm import GroupedBatchNorm
+
+
+class ResNet(nn.Module):
+  """A residual network, or its plain counterpart (Sec. 3.3, 4.1 and 4.2).
+
+  Attributes:
+    stage_sizes: blocks of each stage (Table 1's brackets).
+    filters: the stages' filters c: 64, 128, 256, 512 or 16, 32, 64. A
+      bottleneck's output has 4c channels.
+    num_classes: size of the last fully-connected layer.
+    stem: 'imagenet': 7x7/2 and 3x3/2 max-pooling (Table 1). 'cifar': 3x3
+      (Sec. 4.2).
+    bottleneck: build with `BottleneckBlock` and not `BasicBlock`.
+    shortcut: 'A', 'B' or 'C' (Sec. 4.1); None: the plain net.
+    version: 'v1' (the paper's) or 'v1.5', see `blocks.Version`. Bottleneck
+      nets only.
+    bn_group_size: examples that share BN statistics, see `GroupedBatchNorm`.
+      0: the whole batch.
+    bn_momentum: share of the old running averages that a step keeps.
+    axis_name: the pmap axis that the batch is split over, if it is.
+    zero_init_residual: start each block's last BN scale at 0 (Goyal et al.
+      2017; not the paper's).
+    remat: recompute each block in the backward pass to save memory.
+    dtype: of the computation: float32, bfloat16 (or float64). Parameters, BN
+      statistics and logits are float32 (or float64).
+  """
+
+  stage_sizes: Sequence[int]
+  filters: Sequence[int]
+  num_classes: int
+  stem: Literal['imagenet', 'cifar']
+  bottleneck: bool = False
+  shortcut: blocks.Shortcut = 'A'
+  version: blocks.Version = 'v1'
+  bn_group_size: int = 0
+  bn_momentum: float = 0.9
+  axis_name: str | None = None
+  zero_init_residual: bool = False
+  remat: bool = False
+  dtype: jnp.dtype = jnp.float32
+
+  def setup(self) -> None:
+    norm = functools.partial(
+      GroupedBatchNorm,
+      group_size=self.bn_group_size,
+      axis_name=self.axis_name,
+      momentum=self.bn_momentum,
+      dtype=self.dtype,
+    )
+    if self.bottleneck:
+      block = functools.partial(blocks.BottleneckBlock, version=self.version)
+    else:
+      block = blocks.BasicBlock
+    block = functools.partial(
+      block,
+      shortcut=self.shortcut,
+      norm=norm,
+      zero_init_residual=self.zero_init_residual,
+      dtype=self.dtype,
+    )
+    kernel, stride = (7, 2) if self.stem == 'imagenet' else (3, 1)
+    self.conv1 = blocks.conv(self.filters[0], kernel, stride, self.dtype, None)
+    self.bn1 = norm()
+    for index, name in enumerate(self.stage_names):
+      stage = Stage(
+        block=block,
+        size=self.stage_sizes[index],
+        filters=self.filters[index],
+        # Table 1: conv2_x keeps the stem's resolution, the others halve it.
+        stride=1 if index == 0 else 2,
+        remat=self.remat,
+      )
+      setattr(self, name, stage)
+    wide = jnp.promote_types(self.dtype, jnp.float32)
+    self.fc = nn.Dense(
+      self.num_classes,
+      dtype=wide,
+      param_dtype=wide,
+      kernel_init=blocks.he_normal,
+    )
+
+  @property
+  def stage_names(self) -> list[str]:
+    """`conv2_x`, `conv3_x`, ... as in Table 1."""
+    return [f'conv{i}_x' for i in range(2, 2 + len(self.stage_sizes))]
+
+  def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
+    """Logits, [examples, num_classes], float32.
+
+    Args:
+      images: [examples, height, width, channels], any size and channel count.
+      train: normalize with the batch's statistics and update the running ones
+        (pass `mutable=['batch_stats']` to `apply`).
+
+    Raises:
+      ValueError: `images` is not such an array, is smaller than the stem can
+        take, or its batch does not fit `bn_group_size`.
+    """
+    maps = self.features(images, train)[self.stage_names[-1]]
+    wide = jnp.promote_types(self.dtype, jnp.float32)
+    return self.fc(maps.astype(wide).mean((1, 2)))
+
+  def features(
+    self, images: jax.Array, train: bool = False
+  ) -> dict[str, jax.Array]:
+    """The maps of the stem (`conv1`, before any pooling) and of each stage.
+
+    With ImageNet's stem their strides are 2, 4, 8, 16 and 32; with CIFAR's 1,
+    1, 2 and 4. Arguments and errors are those of `__call__`.
+    """
+    if images.ndim != 4:
+      raise ValueError(
+        'images must be [examples, height, width, channels]; '
+        f'their shape is {images.shape}'
+      )
+    x = self.conv1(images.astype(self.dtype))
+    x = nn.relu(self.bn1(x, use_running_average=not train))
+    outputs = {'conv1': x}
+    if self.stem == 'imagenet':
+      x = max_pool(x)
+    for name in self.stage_names:
+      x = outputs[name] = getattr(self, name)(x, train)
+    return outputs
+
+
+class Stage(nn.Module):
+  """`size` blocks at one resolution; the first has the stride."""
+
+  block: functools.partial
+  size: int
+  filters: int
+  stride: int
+  remat: bool
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    block = self.block
+    if self.remat:  # argument 2 is `train`, after `self` and `x`
+      rematerialized = nn.remat(block.func, static_argnums=(2,))
+      block = functools.partial(rematerialized, *block.args, **block.keywords)
+    for i in range(self.size):
+      stride = self.stride if i == 0 else 1
+      x = block(self.filters, stride, name=f'block{i + 1}')(x, train)
+    return x
+
+
+def max_pool(x: jax.Array) -> jax.Array:
+  """3x3 max-pooling of stride 2, windows from the corner, the rest padded.
+
+  The authors' definition pads nothing and rounds the output size up; on the
+  112x112 map of a 224x224 image that is 56x56, as in Table 1.
+
+  Raises:
+    ValueError: the map is smaller than 2x2, so that no window starts in it.
+  """
+  if min(x.shape[1:3]) < 2:
+    raise ValueError(
+      f"the stem's maps are {x.shape[1]}x{x.shape[2]}, too small to pool; "
+      f'images for this network need at least 3x3 pixels'
+    )
+  # ceil((n - 3) / 2) + 1 windows: an even n lacks one row, an odd n none.
+  rows, columns = ((0, 1 - n % 2) for n in x.shape[1:3])
+  return nn.max_pool(x, (3, 3), strides=(2, 2), padding=(rows, columns))
