@@ -1,0 +1,14 @@
+"""Plain-20 on scikit-learn's digits: TODO
+
+python -m resnet_jax.main --config=configs/digits_plain20.py
+"""
+
+import ml_collections
+
+from configs import digits
+
+
+def get_config() -> ml_collections.ConfigDict:
+  config = digits.get_config()
+  config.model.name = 'cifar_plain20'
+  return config

@@ -1,0 +1,14 @@
+"""Resnet-20 on scikit-learn's digits: TODO
+
+python -m resnet_jax.main --config=configs/digits_resnet20.py
+"""
+
+import ml_collections
+
+from configs import digits
+
+
+def get_config() -> ml_collections.ConfigDict:
+  config = digits.get_config()
+  config.model.name = 'cifar_resnet20'
+  return config

@@ -1,0 +1,275 @@
+"""Reads a configuration, and refuses what cannot be run before it is run.
+
+The fields themselves are declared in configs/common.py.
+"""
+
+import dataclasses
+import importlib.util
+import json
+import math
+import pathlib
+import re
+import sys
+from typing import Any
+
+import ml_collections
+
+from resnet_jax import durations, models
+from resnet_jax.errors import UserError, did_you_mean
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """How a run is divided, in steps.
+
+  Attributes:
+    steps: of the whole run.
+    steps_per_epoch: training examples over batch size, not rounded.
+    eval_every: steps between evaluations.
+    checkpoint_steps: steps between checkpoints, or None:
+    checkpoint_seconds: seconds between them, or None.
+  """
+
+  steps: int
+  steps_per_epoch: float
+  eval_every: int
+  checkpoint_steps: int | None
+  checkpoint_seconds: float | None
+
+
+def load_file(path: str) -> ml_collections.ConfigDict:
+  """What `get_config()` of the file `path` returns.
+
+  Raises:
+    UserError: there is no such file, or it is no config file.
+  """
+  file = pathlib.Path(path)
+  if not file.is_file():
+    raise UserError(_no_file(file))
+  # Config files import `configs.common`, from wherever we are run.
+  root = str(file.resolve().parent.parent)
+  if root not in sys.path:
+    sys.path.append(root)
+  spec = importlib.util.spec_from_file_location('_config_file', file)
+  if spec is None:
+    raise UserError(f'--config: {file} is not a Python file')
+  module = importlib.util.module_from_spec(spec)
+  try:
+    spec.loader.exec_module(module)
+    return module.get_config()
+  except Exception as e:  # the file is the user's: it may raise anything
+    raise UserError(
+      f'--config: {file} cannot be read: {type(e).__name__}: {e}. It must '
+      f'define get_config(); see configs/common.py'
+    ) from e
+
+
+def check_overrides(config: ml_collections.ConfigDict, argv: list[str]) -> None:
+  """Refuses `--config.x` in `argv` where the config has no field `x`.
+
+  Raises:
+    UserError: naming the nearest field there is.
+  """
+  fields = _fields(config.to_dict())
+  for argument in argv:
+    match = re.match(r'--?(?:no)?config\.([^=]+)', argument)
+    if not match or match[1] in fields:
+      continue
+    name = match[1]
+    if any(field.startswith(f'{name}.') for field in fields):
+      raise UserError(
+        f'--config.{name} is a group of fields; set one of them: '
+        f'{", ".join(f for f in fields if f.startswith(f"{name}."))}'
+      )
+    leaves = [f for f in fields if f.endswith('.' + name.split('.')[-1])]
+    guess = f' (did you mean {leaves[0]!r}?)' if leaves else ''
+    raise UserError(
+      f'there is no field config.{name}{guess or did_you_mean(name, fields)}; '
+      f'configs/common.py lists them all'
+    )
+
+
+def check(config: ml_collections.ConfigDict) -> None:
+  """Refuses values that mean nothing, whatever the machine and the data.
+
+  Raises:
+    UserError: naming the field, its value and what it can be.
+  """
+  at_least = {
+    'seed': 0,
+    'batch_size': 1,
+    'bn_recompute_batches': 0,
+    'dataset.validation_examples': 0,
+    'dataset.validation_seed': 0,
+    'augment.pad': 0,
+    'model.bn_group_size': 0,
+    'optimizer.weight_decay': 0,
+    'run.log_every': 1,
+    'run.eval_batch_size': 1,
+    'run.checkpoints_kept': 1,
+  }
+  for field, low in at_least.items():
+    value = _get(config, field)
+    if not value >= low or not math.isfinite(value):
+      raise UserError(f'config.{field} is {value}; it must be at least {low}')
+  for field in ('label_smoothing', 'model.bn_momentum', 'optimizer.momentum'):
+    value = _get(config, field)
+    if not 0 <= value < 1:
+      raise UserError(f'config.{field} is {value}; it must be in [0, 1)')
+  dtypes = ('float32', 'bfloat16', 'float64')
+  if config.model.dtype not in dtypes:
+    raise UserError(
+      f'config.model.dtype is {config.model.dtype!r}'
+      f'{did_you_mean(config.model.dtype, dtypes)}; it can be '
+      f'{", ".join(dtypes)}'
+    )
+  create_model(config, num_classes=1)
+
+
+def create_model(
+  config: ml_collections.ConfigDict,
+  *,
+  num_classes: int,
+  axis_name: str | None = None,
+) -> models.ResNet:
+  """The network of `config.model`.
+
+  Raises:
+    UserError: as `models.create` raises ValueError.
+  """
+  overrides = config.model.to_dict()
+  name = overrides.pop('name')
+  overrides = {k: v for k, v in overrides.items() if v is not None}
+  try:
+    return models.create(
+      name, num_classes=num_classes, axis_name=axis_name, **overrides
+    )
+  except ValueError as e:
+    raise UserError(f'config.model: {e}') from e
+
+
+def check_devices(config: ml_collections.ConfigDict, devices: int) -> None:
+  """Refuses a batch that `devices` cannot share evenly, or with BN's groups.
+
+  Raises:
+    UserError: with the arithmetic, and the batch sizes nearby that would do.
+  """
+  batch, group = config.batch_size, config.model.bn_group_size
+  if batch % devices:
+    below = batch // devices * devices
+    raise UserError(
+      f'config.batch_size {batch} is not a multiple of {devices} devices; try '
+      f'{f"{below} or " if below else ""}{below + devices}'
+    )
+  share = batch // devices
+  if group and batch % group:
+    below = batch // group * group
+    raise UserError(
+      f'config.batch_size {batch} is not a multiple of the BN groups of '
+      f'{group} examples (config.model.bn_group_size); try a batch of '
+      f'{f"{below} or " if below else ""}{below + group}, or a group size '
+      f'that divides {batch}'
+    )
+  if group and share % group and group % share:
+    raise UserError(
+      f'config.batch_size {batch} on {devices} devices is {share} examples '
+      f'each, and BN groups of {group} (config.model.bn_group_size) neither '
+      f'divide that nor are a multiple of it; try a group of {share}'
+    )
+
+
+def plan(config: ml_collections.ConfigDict, train_examples: int) -> Plan:
+  """Durations in steps, once the size of the training set is known.
+
+  Raises:
+    UserError: a duration that cannot be read, or that is not above 0.
+  """
+  batch = config.batch_size
+  if batch > train_examples:
+    raise UserError(
+      f'config.batch_size {batch} is larger than the training set of '
+      f'{train_examples} examples; try {train_examples} or less'
+    )
+  per_epoch = train_examples / batch
+  steps = _positive(config, 'duration', per_epoch)
+  last_position = (steps + config.bn_recompute_batches) * batch
+  if last_position >= 2**31:
+    raise UserError(
+      f'config.duration: {steps} steps of {batch} examples are more than '
+      f'2**31 examples, and positions are counted in 32 bits'
+    )
+  seconds = durations.to_seconds(config.run.checkpoint_every)
+  return Plan(
+    steps=steps,
+    steps_per_epoch=per_epoch,
+    eval_every=_positive(config, 'run.eval_every', per_epoch, steps),
+    checkpoint_steps=None
+    if seconds is not None
+    else _positive(config, 'run.checkpoint_every', per_epoch, steps),
+    checkpoint_seconds=seconds,
+  )
+
+
+def to_json(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """`config` in the types of JSON, as it is written to disk."""
+  return json.loads(json.dumps(config.to_dict()))
+
+
+def result_changes(
+  old: dict[str, Any], new: dict[str, Any]
+) -> dict[str, tuple[Any, Any]]:
+  """Fields that differ and change the result: field to (old, new) value.
+
+  What is in `run` changes nothing, and where the data lies does not either:
+  its content has a fingerprint of its own.
+  """
+  free = ('run.', 'dataset.data_dir', 'dataset.npz', 'dataset.name')
+  old, new = _fields(old), _fields(new)
+  return {
+    field: (old.get(field), new.get(field))
+    for field in sorted(old.keys() | new.keys())
+    if not field.startswith(free) and old.get(field) != new.get(field)
+  }
+
+
+def _fields(tree: dict[str, Any], prefix: str = '') -> dict[str, Any]:
+  """Leaves by dotted name."""
+  leaves = {}
+  for key, value in tree.items():
+    if isinstance(value, dict):
+      leaves |= _fields(value, f'{prefix}{key}.')
+    else:
+      leaves[prefix + key] = value
+  return leaves
+
+
+def _get(config: ml_collections.ConfigDict, field: str) -> Any:
+  for part in field.split('.'):
+    config = config[part]
+  return config
+
+
+def _positive(
+  config: ml_collections.ConfigDict,
+  field: str,
+  steps_per_epoch: float,
+  total: int | None = None,
+) -> int:
+  text = _get(config, field)
+  steps = durations.to_steps(
+    text, field, steps_per_epoch=steps_per_epoch, total=total
+  )
+  if steps < 1:
+    raise UserError(
+      f'config.{field} {text!r} is {steps} steps; it must be at least 1'
+    )
+  return steps
+
+
+def _no_file(file: pathlib.Path) -> str:
+  folder = file.parent if file.parent.is_dir() else pathlib.Path('configs')
+  names = [f.name for f in sorted(folder.glob('*.py'))]
+  return (
+    f'--config: there is no file {file}{did_you_mean(file.name, names)}; '
+    f'{folder}/ holds {", ".join(names) or "no configs"}'
+  )

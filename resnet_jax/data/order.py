@@ -1,0 +1,57 @@
+"""Which training example is where: a function of the seed and the position.
+
+Position p, counted from the start of training, is in epoch p // examples, and
+each epoch is a permutation of its own. Nothing is carried along or dropped: a
+batch may end one epoch and open the next, every example comes once an epoch,
+and a resumed run finds its place by the step alone.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from resnet_jax.data.on_device import Order
+
+
+def epoch_order(seed: int, epoch: int, examples: int) -> np.ndarray:
+  """The examples of one epoch in their order, int32 [examples]."""
+  shuffler = np.random.default_rng((seed, epoch))
+  return shuffler.permutation(examples).astype(np.int32)
+
+
+class OrderFeed:
+  """The order of examples around a step, put on the devices once an epoch.
+
+  Args:
+    seed: of the run.
+    examples: of the training set; at least `batch_size`.
+    batch_size: global.
+    put: copies a pytree to the devices.
+  """
+
+  def __init__(
+    self,
+    *,
+    seed: int,
+    examples: int,
+    batch_size: int,
+    put: Callable[[Order], Order],
+  ) -> None:
+    self._seed = seed
+    self._examples = examples
+    self._batch_size = batch_size
+    self._put = put
+    self._first = None
+    self._order = None
+
+  def at(self, step: int) -> Order:
+    """The epoch in which the batch of `step` begins, and the next."""
+    first = step * self._batch_size // self._examples
+    if first != self._first:
+      indices = [
+        epoch_order(self._seed, epoch, self._examples)
+        for epoch in (first, first + 1)
+      ]
+      self._order = self._put(Order(np.int32(first), np.stack(indices)))
+      self._first = first
+    return self._order

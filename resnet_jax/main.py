@@ -1,0 +1,124 @@
+"""Trains and evaluates the paper's networks.
+
+  python -m resnet_jax.main --config=configs/cifar_resnet56.py
+  python -m resnet_jax.main --config=FILE --config.FIELD=VALUE ...
+  python -m resnet_jax.main --mode=eval --workdir=DIR
+  python -m resnet_jax.main --mode=eval --checkpoint=DIR/checkpoints/latest/N
+
+Fields are listed, with their units, in configs/common.py. A run that was cut
+goes on where it was when the same command is given again.
+"""
+
+import os
+import pathlib
+import re
+import sys
+from collections.abc import Sequence
+
+# TensorFlow reads these when it is imported, which is later and not always.
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+
+import jax
+from absl import app, flags
+from ml_collections import config_flags
+
+from resnet_jax import config as config_lib
+from resnet_jax import eval_only, telemetry, train
+from resnet_jax.errors import UserError
+
+_CONFIG = config_flags.DEFINE_config_file(
+  'config', None, 'Config file; its fields can be set with --config.FIELD=VALUE'
+)
+_MODE = flags.DEFINE_enum('mode', 'train', ['train', 'eval'], 'What to do')
+_WORKDIR = flags.DEFINE_string(
+  'workdir', None, 'Folder of the run; default: runs/NAME-OF-THE-CONFIG'
+)
+_CHECKPOINT = flags.DEFINE_string(
+  'checkpoint', None, 'With --mode=eval: evaluate this one checkpoint'
+)
+_TRACEBACK = flags.DEFINE_bool(
+  'traceback', False, 'Show where in the source an error was found'
+)
+_COORDINATOR = flags.DEFINE_string(
+  'coordinator', None, 'Several hosts: HOST:PORT of the first; see launch/'
+)
+_NUM_HOSTS = flags.DEFINE_integer('num_hosts', 1, 'Several hosts: how many')
+_HOST = flags.DEFINE_integer('host', 0, 'Several hosts: number of this one')
+
+
+def main(argv: Sequence[str]) -> None:
+  if len(argv) > 1:
+    raise UserError(f'{argv[1]!r} is no flag; flags are --NAME=VALUE')
+  if _COORDINATOR.value:
+    _join_hosts()
+  telemetry.start_logging()
+  config, workdir = _CONFIG.value, _WORKDIR.value
+  if _MODE.value == 'eval':
+    path = _CHECKPOINT.value
+    if config is not None:
+      _allow_float64(config.model.dtype)
+      workdir = workdir or _default_workdir()
+    eval_only.evaluate_saved(
+      config,
+      workdir=pathlib.Path(workdir) if workdir else None,
+      path=pathlib.Path(path) if path else None,
+    )
+    return
+  if config is None:
+    raise UserError('say what to train: --config=configs/cifar_resnet20.py')
+  if _CHECKPOINT.value:
+    raise UserError('--checkpoint goes with --mode=eval')
+  _allow_float64(config.model.dtype)
+  train.train(config, pathlib.Path(workdir or _default_workdir()))
+
+
+def parse_flags(argv: Sequence[str]) -> list[str]:
+  """`argv` without its flags.
+
+  Raises:
+    UserError: an unknown flag or field, or a value of the wrong type.
+  """
+  files = [a.split('=', 1)[1] for a in argv if re.match('--?config=', a)]
+  if files:
+    config_lib.check_overrides(config_lib.load_file(files[-1]), list(argv))
+  elif any(re.match(r'--?(no)?config\.', a) for a in argv):
+    raise UserError('--config.FIELD=VALUE needs --config=FILE before it')
+  try:
+    return flags.FLAGS(list(argv))
+  except (flags.Error, ValueError, TypeError) as e:
+    raise UserError(f'{e}'.strip()) from e
+
+
+def run(argv: Sequence[str] | None = None) -> None:
+  """The command: what a user can mend is one paragraph and no traceback."""
+  try:
+    app.run(main, argv, flags_parser=parse_flags)
+  except UserError as e:
+    if flags.FLAGS.is_parsed() and _TRACEBACK.value:
+      raise
+    print(f'error: {e}', file=sys.stderr)
+    sys.exit(1)
+  except train.Interrupted as e:
+    print(e)
+    sys.exit(128 + e.number)
+
+
+def _default_workdir() -> pathlib.Path:
+  file = config_flags.get_config_filename(flags.FLAGS['config'])
+  return pathlib.Path('runs', pathlib.Path(file).stem)
+
+
+def _allow_float64(dtype: str) -> None:
+  if dtype == 'float64':
+    jax.config.update('jax_enable_x64', True)
+
+
+def _join_hosts() -> None:
+  """Makes one job of the hosts that were started with the same coordinator."""
+  # Has no effect where there are GPUs, and is needed where there are none.
+  jax.config.update('jax_cpu_collectives_implementation', 'gloo')
+  jax.distributed.initialize(_COORDINATOR.value, _NUM_HOSTS.value, _HOST.value)
+
+
+if __name__ == '__main__':
+  run()

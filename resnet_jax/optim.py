@@ -1,0 +1,47 @@
+"""SGD with momentum in the authors' order (Sec. 3.4), built on Optax.
+
+  v = momentum * v + learning_rate * (gradient + weight_decay * w)
+  w = w - v
+
+The learning rate goes into the trace, where `optax.sgd` multiplies it on
+afterwards: the two part ways when the learning rate drops.
+"""
+
+from typing import Any
+
+import flax.traverse_util
+import jax
+import optax
+
+
+def create(
+  *, momentum: float, weight_decay: float, nesterov: bool = False
+) -> optax.GradientTransformationExtraArgs:
+  """The update rule; its `update` takes `learning_rate=` for the step."""
+  return optax.chain(
+    optax.add_decayed_weights(weight_decay, mask=decay_mask),
+    _scale_by_learning_rate(),
+    optax.trace(momentum, nesterov=nesterov),
+  )
+
+
+def decay_mask(params: Any) -> Any:
+  """True for the weights of convolutions and fc, which alone are decayed.
+
+  The authors leave the scales and offsets of BN, and biases, alone.
+  """
+  flat = flax.traverse_util.flatten_dict(params)
+  kernels = {path: path[-1] == 'kernel' for path in flat}
+  return flax.traverse_util.unflatten_dict(kernels)
+
+
+def _scale_by_learning_rate() -> optax.GradientTransformationExtraArgs:
+  def update(
+    updates: Any, state: Any, params: Any = None, *, learning_rate: jax.Array
+  ) -> tuple[Any, Any]:
+    del params
+    return jax.tree.map(lambda g: -learning_rate * g, updates), state
+
+  return optax.GradientTransformationExtraArgs(
+    lambda params: optax.EmptyState(), update
+  )

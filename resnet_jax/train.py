@@ -1,0 +1,379 @@
+"""The loop, from top to bottom: step, record, evaluate, save."""
+
+import collections
+import logging
+import pathlib
+import shutil
+import signal
+import time
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+from jax.experimental import multihost_utils
+
+from resnet_jax import checkpoint, curves, experiment, telemetry
+from resnet_jax import config as config_lib
+from resnet_jax.errors import UserError
+from resnet_jax.evaluate import variables_of
+from resnet_jax.step import NEVER, TrainMetrics, TrainState, replicate
+
+_log = logging.getLogger('resnet_jax')
+
+# Steps that may be dispatched before the oldest is waited for. On a CPU none:
+# simulated devices share a pool of threads, in which two steps with
+# collectives can deadlock.
+_IN_FLIGHT_CPU, _IN_FLIGHT = 0, 32
+
+
+class Interrupted(Exception):
+  """Training was told to stop by the signal `number`, and has saved."""
+
+  def __init__(self, message: str, number: int) -> None:
+    super().__init__(message)
+    self.number = number
+
+
+def train(
+  config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> dict[str, Any]:
+  """Trains to the end of `config`, from where `workdir` left off.
+
+  Returns:
+    What it writes to `results.json`.
+
+  Raises:
+    UserError: something the user can mend; what was saved before stays.
+    Interrupted: SIGTERM or SIGINT; everything is saved.
+  """
+  telemetry.make_workdir(workdir)
+  run = experiment.build(config)
+  _log.info('%s', experiment.describe(run))
+  trainer = Trainer(run, workdir)
+  with StopSignals() as signals:
+    for step in range(trainer.first_step, run.plan.steps):
+      trainer.train_step(step)
+      done, last = step + 1, step + 1 == run.plan.steps
+      if done % config.run.log_every == 0 or last:
+        trainer.record(done)
+      else:
+        trainer.show_progress(done)
+      if done % run.plan.eval_every == 0 or last:
+        trainer.evaluate(done)
+      due, stop = trainer.cadence.decide(done, signals.number)
+      if due or stop or last:
+        trainer.save(done)
+      if stop:
+        trainer.close()
+        raise Interrupted(
+          f'stopped by {signal.Signals(stop).name} at step {done:,} of '
+          f'{run.plan.steps:,}; saved in {trainer.latest.folder / str(done)}. '
+          f'The same command goes on from there',
+          stop,
+        )
+  return trainer.finish()
+
+
+class Trainer:
+  """The state of a run and what is done with it, step by step.
+
+  Args:
+    run: its parts.
+    workdir: a folder that can be written to.
+
+  Raises:
+    UserError: there is too little disk space, or what `workdir` holds is of
+      another run, or damaged.
+  """
+
+  def __init__(self, run: experiment.Experiment, workdir: pathlib.Path) -> None:
+    self.run = run
+    self.workdir = workdir
+    state, metrics = run.initial_state(), TrainMetrics.empty()
+    kept = run.config.run.checkpoints_kept
+    # Besides those kept: one being written, the best, and the recomputed one.
+    _check_space(workdir, state, copies=kept + 3)
+    folder = workdir / 'checkpoints'
+    self.latest = checkpoint.Series(folder / 'latest', keep=kept)
+    self.best = checkpoint.Series(folder / 'best', keep=1)
+    state, metrics = _resume(run, self.latest, state, metrics)
+    self.first_step = int(state.step)
+    newest = self.best.newest()
+    self.best_error = newest.meta['error'] if newest else float('inf')
+
+    telemetry.write_json(
+      workdir / 'config.json', config_lib.to_json(run.config)
+    )
+    telemetry.write_json(workdir / 'environment.json', telemetry.environment())
+    self.clock = telemetry.Clock()
+    self.reporter = telemetry.Reporter(
+      workdir,
+      first_step=self.first_step,
+      steps=run.plan.steps,
+      batch_size=run.config.batch_size,
+      clock=self.clock,
+      tensorboard=run.config.run.tensorboard,
+    )
+    self.cadence = Cadence(run.plan, agree_every=run.config.run.log_every)
+    self._no_metrics = replicate(TrainMetrics.empty())
+    self._state, self._metrics = replicate((state, metrics))
+    self._in_flight = collections.deque()
+    self._compiled_step = run.train_step()
+    self._evaluator = run.evaluator()
+    # The test set shows the curve only where there is nothing to choose by.
+    self._watched = 'validation' if 'validation' in run.examples else 'test'
+    self._warming_up = run.config.schedule.warmup == 'error'
+
+  def train_step(self, step: int) -> None:
+    """Does step number `step`, counted from 0."""
+    with self.clock('input'):
+      order = self.run.feed.at(step)
+    if step == self.first_step:
+      _log.info('compiling the training step ...')
+      with self.clock('compile'):
+        self._dispatch(order)
+        jax.block_until_ready(self._metrics)
+      _log.info('compiled in %.1f s', self.clock.seconds['compile'])
+    else:
+      self._dispatch(order)
+
+  def record(self, done: int) -> None:
+    """Records the steps since the last record, `done` steps being done."""
+    self.reporter.train(done, self._values(done))
+    self._metrics = self._no_metrics
+    if self._warming_up and int(self._state.schedule.warmup_end) >= 0:
+      self._warming_up = False
+      _log.info(
+        'the warm-up ended at step %s: training error below %g %%',
+        f'{int(self._state.schedule.warmup_end):,}',
+        100 * self.run.config.schedule.warmup_error,
+      )
+
+  def show_progress(self, done: int) -> None:
+    """Shows, now and then, the steps since the last record."""
+    if self.reporter.progress_due():
+      self.reporter.progress(done, self._values(done))
+
+  def evaluate(self, done: int) -> None:
+    """Evaluates, and keeps the best by validation error, if there is one."""
+    with self.clock('eval'):
+      result = self._evaluator(variables_of(self._state), self._watched)
+    self.reporter.evaluation(done, self._watched, result.to_json())
+    _log.info('step %s  %s %s', f'{done:,}', self._watched, result)
+    if self._watched == 'validation' and result.error < self.best_error:
+      self.best_error = result.error
+      with self.clock('save'):
+        self.best.save(done, self._bundle(), self._meta(error=result.error))
+
+  def save(self, done: int) -> None:
+    """Saves a checkpoint to resume from, unless the loss went astray."""
+    with self.clock('save'):
+      self._check_finite(done)
+      self.latest.save(done, self._bundle(), self._meta())
+    self.cadence.saved()
+
+  def finish(self) -> dict[str, Any]:
+    """Evaluates the end result in all its forms, and writes it down."""
+    state, run = self._state, self.run
+    results = {'running': self._final(variables_of(state))}
+    if run.config.bn_recompute_batches:
+      count = run.config.bn_recompute_batches
+      _log.info('recomputing BN statistics over %d training batches', count)
+      state = state.replace(batch_stats=run.recompute_batch_stats(state))
+      results['recomputed'] = self._final(variables_of(state))
+      folder = self.workdir / 'checkpoints' / 'recomputed'
+      series = checkpoint.Series(folder, keep=1)
+      bundle = {'state': state, 'metrics': self._no_metrics}
+      series.save(run.plan.steps, bundle, self._meta())
+      series.wait()
+      series.close()
+    for kind, by_split in results.items():
+      for split, result in by_split.items():
+        _log.info('%s %s [%s BN statistics]', split, result, kind)
+    record = self._meta() | {
+      'step': run.plan.steps,
+      'results': {
+        kind: {split: result.to_json() for split, result in by_split.items()}
+        for kind, by_split in results.items()
+      },
+      'seconds': self.clock.seconds | {'train': self.clock.training()},
+      'environment': telemetry.environment(),
+    }
+    self.close()
+    telemetry.write_json(self.workdir / 'results.json', record)
+    if jax.process_index() == 0:
+      title = f'{run.config.model.name}, {run.images.name}'
+      records = telemetry.read_metrics(self.workdir)
+      curves.draw(records, title, self.workdir / 'curves.png')
+    _log.info('results.json and curves.png are in %s', self.workdir)
+    return record
+
+  def close(self) -> None:
+    """Waits for what is being written."""
+    for series in (self.latest, self.best):
+      series.wait()
+      series.close()
+    self.reporter.close()
+
+  def _dispatch(self, order: Any) -> None:
+    self._state, self._metrics = self._compiled_step(
+      self._state,
+      self._metrics,
+      self.run.examples['train'],
+      order,
+      self.run.replicas,
+    )
+    self._in_flight.append(self._metrics)
+    on_cpu = jax.default_backend() == 'cpu'
+    while len(self._in_flight) > (_IN_FLIGHT_CPU if on_cpu else _IN_FLIGHT):
+      jax.block_until_ready(self._in_flight.popleft())
+
+  def _values(self, done: int) -> dict[str, float]:
+    """Training since the last record, once the steps are done."""
+    self._check_finite(done)
+    values = jax.device_get(self._metrics).compute()
+    del values['first_nonfinite']
+    return {name: float(value) for name, value in values.items()}
+
+  def _check_finite(self, done: int) -> None:
+    """Refuses to go on when the loss of a step was not finite.
+
+    Raises:
+      UserError: naming the step, and the last checkpoint from before.
+    """
+    bad = int(self._metrics.first_nonfinite.step)
+    if bad != NEVER:
+      raise UserError(
+        f'the training loss of step {bad + 1:,} is not finite (noticed at '
+        f'step {done:,}); {self.latest.last_good()}. Try a lower '
+        f'--config.schedule.learning_rate or --config.schedule.warmup=linear, '
+        f'in a new --workdir'
+      )
+
+  def _bundle(self) -> dict[str, Any]:
+    # The sums since the last record, too: the records of a resumed run are
+    # then those of a run that was never cut.
+    return {'state': self._state, 'metrics': self._metrics}
+
+  def _meta(self, **more: Any) -> dict[str, Any]:
+    return self.run.meta() | more
+
+  def _final(self, variables: dict[str, Any]) -> dict[str, Any]:
+    splits = [name for name in self.run.examples if name != 'train']
+    return {name: self._evaluator(variables, name) for name in splits}
+
+
+class StopSignals:
+  """Notes SIGTERM or SIGINT, so that the loop can save; a second one kills."""
+
+  def __init__(self) -> None:
+    self.number = 0
+
+  def __enter__(self) -> 'StopSignals':
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    self._old = {n: signal.signal(n, self._note) for n in numbers}
+    return self
+
+  def __exit__(self, *_: object) -> None:
+    for number, handler in self._old.items():
+      signal.signal(number, handler)
+
+  def _note(self, number: int, _: object) -> None:
+    self.number = number
+    for n, handler in self._old.items():
+      signal.signal(n, handler)
+    _log.warning('%s: saving, then stopping', signal.Signals(number).name)
+
+
+class Cadence:
+  """When to save: every so many steps, or seconds as the first host has them.
+
+  Args:
+    plan: of the run.
+    agree_every: steps after which several hosts compare notes.
+  """
+
+  def __init__(self, plan: config_lib.Plan, *, agree_every: int) -> None:
+    self._plan = plan
+    self._agree_every = agree_every
+    self._last = time.monotonic()
+
+  def decide(self, done: int, stop: int) -> tuple[bool, int]:
+    """Whether to save after `done` steps, and the signal to stop by, or 0.
+
+    All hosts decide alike, which they need to: saving is a joint act.
+    """
+    every, seconds = self._plan.checkpoint_steps, self._plan.checkpoint_seconds
+    by_step = every is not None and done % every == 0
+    by_time = seconds is not None and time.monotonic() - self._last >= seconds
+    if jax.process_count() == 1:
+      return by_step or by_time, stop
+    if done % self._agree_every:
+      return by_step, 0
+    notes = np.array([by_time, stop], np.int32)
+    notes = multihost_utils.process_allgather(notes)
+    return by_step or bool(notes[0, 0]), int(notes[:, 1].max())
+
+  def saved(self) -> None:
+    self._last = time.monotonic()
+
+
+def _resume(
+  run: experiment.Experiment,
+  latest: checkpoint.Series,
+  state: TrainState,
+  metrics: TrainMetrics,
+) -> tuple[TrainState, TrainMetrics]:
+  """The newest whole checkpoint, or what is given where there is none.
+
+  Raises:
+    UserError: its config or data would give another result, or it is of
+      another network. Nothing on disk has changed then.
+  """
+  newest = latest.newest()
+  if newest is None:
+    return state, metrics
+  if not run.config.run.resume_changed:
+    _check_same(run, newest)
+  template = {'state': state, 'metrics': metrics}
+  bundle = checkpoint.fill(template, newest.arrays, newest.path)
+  if newest.step > run.plan.steps:
+    raise UserError(
+      f'{newest.path} is past the {run.plan.steps:,} steps of this config; '
+      f'train longer, or use another --workdir'
+    )
+  latest.set_aside_after(newest.step)
+  _log.info(
+    'resumed at step %s of %s', f'{newest.step:,}', f'{run.plan.steps:,}'
+  )
+  return bundle['state'], bundle['metrics']
+
+
+def _check_same(run: experiment.Experiment, found: checkpoint.Found) -> None:
+  changes = config_lib.result_changes(
+    found.meta.get('config', {}), config_lib.to_json(run.config)
+  )
+  words = [
+    f'config.{field} was {old!r} and is {new!r}'
+    for field, (old, new) in changes.items()
+  ]
+  if found.meta.get('data') != run.fingerprint:
+    words.append('the data are not the same')
+  if words:
+    raise UserError(
+      f'{found.path} was made under another config, whose result this one '
+      f'would not continue: {"; ".join(words)}. Use another --workdir, or go '
+      f'on all the same with --config.run.resume_changed=True'
+    )
+
+
+def _check_space(workdir: pathlib.Path, state: TrainState, copies: int) -> None:
+  size = sum(x.nbytes for x in jax.tree.leaves(state))
+  free = shutil.disk_usage(workdir).free
+  if free < copies * size:
+    raise UserError(
+      f'--workdir {workdir}: {copies} checkpoints of {size / 1e6:,.1f} MB need '
+      f'{copies * size / 1e6:,.1f} MB, and {free / 1e6:,.1f} MB are free; make '
+      f'room, or keep fewer with --config.run.checkpoints_kept=1'
+    )
