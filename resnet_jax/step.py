@@ -327,5 +327,7 @@ def _sum_over_devices(
   mask: jax.Array | None = None,
 ) -> Metrics:
   wrong = (logits.argmax(-1) != labels).astype(jnp.float32)
-  local = Metrics.single_from_model_output(loss=losses, error=wrong, mask=mask)
+  local = Metrics.single_from_model_output(
+    loss=losses.astype(jnp.float32), error=wrong, mask=mask
+  )
   return jax.lax.psum(local, AXIS)

@@ -87,7 +87,8 @@ def _augment(
   bits = jax.random.bits(key, (3,), jnp.uint32)
   top, left = (bits[:2] % (2 * pad + 1)).astype(jnp.int32)
   padded = jnp.pad(image, ((pad, pad), (pad, pad), (0, 0)))
-  crop = jax.lax.dynamic_slice(padded, (top, left, 0), image.shape)
+  corner = (top, left, jnp.int32(0))
+  crop = jax.lax.dynamic_slice(padded, corner, image.shape)
   if not flip:
     return crop
   return jnp.where(bits[2] % 2 == 1, crop[:, ::-1], crop)
