@@ -112,6 +112,8 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
     UserError: what is asked for cannot be run, here or anywhere.
   """
   config_lib.check(config)
+  if config.model.dtype == 'float64':
+    jax.config.update('jax_enable_x64', True)
   devices = jax.device_count()
   config_lib.check_devices(config, devices)
   images = sources.load(config.dataset)

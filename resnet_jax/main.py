@@ -39,6 +39,9 @@ _CHECKPOINT = flags.DEFINE_string(
 _TRACEBACK = flags.DEFINE_bool(
   'traceback', False, 'Show where in the source an error was found'
 )
+_CPU_DEVICES = flags.DEFINE_integer(
+  'cpu_devices', 1, 'Without a GPU: devices to make of the CPU; best, its cores'
+)
 _COORDINATOR = flags.DEFINE_string(
   'coordinator', None, 'Several hosts: HOST:PORT of the first; see launch/'
 )
@@ -49,6 +52,10 @@ _HOST = flags.DEFINE_integer('host', 0, 'Several hosts: number of this one')
 def main(argv: Sequence[str]) -> None:
   if len(argv) > 1:
     raise UserError(f'{argv[1]!r} is no flag; flags are --NAME=VALUE')
+  if _CPU_DEVICES.value < 1:
+    raise UserError(f'--cpu_devices={_CPU_DEVICES.value} must be at least 1')
+  if _CPU_DEVICES.value > 1:  # where 1, XLA_FLAGS may say otherwise
+    jax.config.update('jax_num_cpu_devices', _CPU_DEVICES.value)
   if _COORDINATOR.value:
     _join_hosts()
   telemetry.start_logging()
@@ -56,7 +63,6 @@ def main(argv: Sequence[str]) -> None:
   if _MODE.value == 'eval':
     path = _CHECKPOINT.value
     if config is not None:
-      _allow_float64(config.model.dtype)
       workdir = workdir or _default_workdir()
     eval_only.evaluate_saved(
       config,
@@ -68,7 +74,6 @@ def main(argv: Sequence[str]) -> None:
     raise UserError('say what to train: --config=configs/cifar_resnet20.py')
   if _CHECKPOINT.value:
     raise UserError('--checkpoint goes with --mode=eval')
-  _allow_float64(config.model.dtype)
   train.train(config, pathlib.Path(workdir or _default_workdir()))
 
 
@@ -106,11 +111,6 @@ def run(argv: Sequence[str] | None = None) -> None:
 def _default_workdir() -> pathlib.Path:
   file = config_flags.get_config_filename(flags.FLAGS['config'])
   return pathlib.Path('runs', pathlib.Path(file).stem)
-
-
-def _allow_float64(dtype: str) -> None:
-  if dtype == 'float64':
-    jax.config.update('jax_enable_x64', True)
 
 
 def _join_hosts() -> None:

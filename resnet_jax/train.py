@@ -48,9 +48,15 @@ def train(
     Interrupted: SIGTERM or SIGINT; everything is saved.
   """
   telemetry.make_workdir(workdir)
+  series = checkpoint.Series(
+    workdir / 'checkpoints' / 'latest', keep=config.run.checkpoints_kept
+  )
+  newest = series.newest()
+  if newest and not config.run.resume_changed:  # before the data are loaded
+    _check_same_config(config, newest)
   run = experiment.build(config)
   _log.info('%s', experiment.describe(run))
-  trainer = Trainer(run, workdir)
+  trainer = Trainer(run, workdir, series, newest)
   with StopSignals() as signals:
     for step in range(trainer.first_step, run.plan.steps):
       trainer.train_step(step)
@@ -81,26 +87,34 @@ class Trainer:
   Args:
     run: its parts.
     workdir: a folder that can be written to.
+    latest: the checkpoints to resume from.
+    newest: the one to resume from now, if there is one.
 
   Raises:
     UserError: there is too little disk space, or what `workdir` holds is of
       another run, or damaged.
   """
 
-  def __init__(self, run: experiment.Experiment, workdir: pathlib.Path) -> None:
+  def __init__(
+    self,
+    run: experiment.Experiment,
+    workdir: pathlib.Path,
+    latest: checkpoint.Series,
+    newest: checkpoint.Found | None,
+  ) -> None:
     self.run = run
     self.workdir = workdir
+    self.latest = latest
     state, metrics = run.initial_state(), TrainMetrics.empty()
     kept = run.config.run.checkpoints_kept
     # Besides those kept: one being written, the best, and the recomputed one.
     _check_space(workdir, state, copies=kept + 3)
-    folder = workdir / 'checkpoints'
-    self.latest = checkpoint.Series(folder / 'latest', keep=kept)
-    self.best = checkpoint.Series(folder / 'best', keep=1)
-    state, metrics = _resume(run, self.latest, state, metrics)
+    if newest:
+      state, metrics = _resume(run, latest, newest, state, metrics)
     self.first_step = int(state.step)
-    newest = self.best.newest()
-    self.best_error = newest.meta['error'] if newest else float('inf')
+    self.best = checkpoint.Series(workdir / 'checkpoints' / 'best', keep=1)
+    best = self.best.newest()
+    self.best_error = best.meta['error'] if best else float('inf')
 
     telemetry.write_json(
       workdir / 'config.json', config_lib.to_json(run.config)
@@ -322,20 +336,19 @@ class Cadence:
 def _resume(
   run: experiment.Experiment,
   latest: checkpoint.Series,
+  newest: checkpoint.Found,
   state: TrainState,
   metrics: TrainMetrics,
 ) -> tuple[TrainState, TrainMetrics]:
-  """The newest whole checkpoint, or what is given where there is none.
+  """What `newest` holds, in the structure of `state` and `metrics`.
 
   Raises:
-    UserError: its config or data would give another result, or it is of
-      another network. Nothing on disk has changed then.
+    UserError: it is of other data, of another network, or of a longer run.
+      Nothing on disk has changed then.
   """
-  newest = latest.newest()
-  if newest is None:
-    return state, metrics
-  if not run.config.run.resume_changed:
-    _check_same(run, newest)
+  same_data = newest.meta.get('data') == run.fingerprint
+  if not same_data and not run.config.run.resume_changed:
+    raise UserError(_refusal(newest, ['the data are not the same']))
   template = {'state': state, 'metrics': metrics}
   bundle = checkpoint.fill(template, newest.arrays, newest.path)
   if newest.step > run.plan.steps:
@@ -350,22 +363,26 @@ def _resume(
   return bundle['state'], bundle['metrics']
 
 
-def _check_same(run: experiment.Experiment, found: checkpoint.Found) -> None:
+def _check_same_config(
+  config: ml_collections.ConfigDict, found: checkpoint.Found
+) -> None:
   changes = config_lib.result_changes(
-    found.meta.get('config', {}), config_lib.to_json(run.config)
+    found.meta.get('config', {}), config_lib.to_json(config)
   )
-  words = [
-    f'config.{field} was {old!r} and is {new!r}'
-    for field, (old, new) in changes.items()
-  ]
-  if found.meta.get('data') != run.fingerprint:
-    words.append('the data are not the same')
-  if words:
-    raise UserError(
-      f'{found.path} was made under another config, whose result this one '
-      f'would not continue: {"; ".join(words)}. Use another --workdir, or go '
-      f'on all the same with --config.run.resume_changed=True'
-    )
+  if changes:
+    words = [
+      f'config.{field} was {old!r} and is {new!r}'
+      for field, (old, new) in changes.items()
+    ]
+    raise UserError(_refusal(found, words))
+
+
+def _refusal(found: checkpoint.Found, differences: list[str]) -> str:
+  return (
+    f'{found.path} cannot be continued to the same result: '
+    f'{"; ".join(differences)}. Use another --workdir, or go on all the same '
+    f'with --config.run.resume_changed=True'
+  )
 
 
 def _check_space(workdir: pathlib.Path, state: TrainState, copies: int) -> None:
