@@ -44,15 +44,9 @@ class Series:
 
   def __init__(self, folder: str | pathlib.Path, *, keep: int) -> None:
     self.folder = pathlib.Path(folder).absolute()
-    options = ocp.CheckpointManagerOptions(
-      max_to_keep=keep,
-      cleanup_tmp_directories=True,
-      enable_async_checkpointing=True,
-    )
-    try:
-      self._manager = ocp.CheckpointManager(self.folder, options=options)
-    except OSError as e:
-      raise UserError(f'checkpoints cannot be kept in {folder}: {e}') from e
+    self._keep = keep
+    self._writing = False
+    self._manager = self._open()
 
   def save(self, step: int, state: Any, meta: dict[str, Any]) -> None:
     """Starts to write `state`; returns once it is copied to the host.
@@ -79,6 +73,10 @@ class Series:
       state=ocp.args.StandardSave(traverse_util.unflatten_dict(tree, sep='/')),
       meta=ocp.args.JsonSave(meta),
     )
+    if not self._writing:
+      self._writing = True
+      self._manager.close()
+      self._manager = self._open()
     try:
       if step in self._manager.all_steps():
         self._manager.delete(step)
@@ -146,6 +144,23 @@ class Series:
 
   def close(self) -> None:
     self._manager.close()
+
+  def _open(self) -> ocp.CheckpointManager:
+    options = ocp.CheckpointManagerOptions(
+      max_to_keep=self._keep,
+      # What a kill left half written goes when we write, and no sooner: to one
+      # who only reads, it may be what a run is writing now. And it goes in a
+      # thread, which an error before the first save would cut short.
+      cleanup_tmp_directories=self._writing,
+      enable_async_checkpointing=True,
+    )
+    try:
+      return ocp.CheckpointManager(self.folder, options=options)
+    except OSError as e:
+      raise UserError(
+        f'checkpoints cannot be kept in {self.folder}: {e.strerror or e}. Name '
+        f'another folder with --workdir=DIR'
+      ) from e
 
   def _read(self, step: int) -> 'Found':
     try:

@@ -13,6 +13,7 @@ import sys
 from typing import Any
 
 import ml_collections
+from absl import flags
 
 from resnet_jax import durations, models
 from resnet_jax.errors import UserError, did_you_mean
@@ -56,26 +57,39 @@ def load_file(path: str) -> ml_collections.ConfigDict:
   module = importlib.util.module_from_spec(spec)
   try:
     spec.loader.exec_module(module)
-    return module.get_config()
+    config = module.get_config()
   except Exception as e:  # the file is the user's: it may raise anything
     raise UserError(
       f'--config: {file} cannot be read: {type(e).__name__}: {e}. It must '
       f'define get_config(); see configs/common.py'
     ) from e
+  if not isinstance(config, ml_collections.ConfigDict):
+    raise UserError(
+      f'--config: get_config() of {file} returns {config!r}; it must return '
+      f'the ConfigDict of configs/common.py with what differs set'
+    )
+  _check_fields(file, config)
+  return config
 
 
 def check_overrides(config: ml_collections.ConfigDict, argv: list[str]) -> None:
-  """Refuses `--config.x` in `argv` where the config has no field `x`.
+  """Refuses `--config.x=y` in `argv` where x is no field, or y no such value.
 
   Raises:
-    UserError: naming the nearest field there is.
+    UserError: naming the nearest field there is, or the type that it has.
   """
   fields = _fields(config.to_dict())
   for argument in argv:
-    match = re.match(r'--?(?:no)?config\.([^=]+)', argument)
-    if not match or match[1] in fields:
+    match = re.match(
+      r'--?(?:no)?config\.([^=]+)(?:=(.*))?', argument, re.DOTALL
+    )
+    if not match:
       continue
-    name = match[1]
+    name, text = match.groups()
+    if name in fields:
+      if text is not None:
+        _check_type(name, fields[name], text)
+      continue
     if any(field.startswith(f'{name}.') for field in fields):
       raise UserError(
         f'--config.{name} is a group of fields; set one of them: '
@@ -241,6 +255,47 @@ def _fields(tree: dict[str, Any], prefix: str = '') -> dict[str, Any]:
     else:
       leaves[prefix + key] = value
   return leaves
+
+
+def _check_fields(
+  file: pathlib.Path, config: ml_collections.ConfigDict
+) -> None:
+  """Refuses fields that a config file made up, or left out."""
+  try:
+    from configs import common
+  except ImportError:  # there is nothing to compare with
+    return
+  known, fields = (
+    _fields(common.get_config().to_dict()),
+    _fields(config.to_dict()),
+  )
+  for name in fields.keys() - known.keys():
+    raise UserError(
+      f'--config: {file} sets {name!r}, and there is no such field'
+      f'{did_you_mean(name, known)}; configs/common.py lists them all'
+    )
+  for name in known.keys() - fields.keys():
+    raise UserError(
+      f'--config: {file} has no field {name!r}; start from '
+      f'configs.common.get_config(), which has them all'
+    )
+
+
+def _check_type(name: str, default: Any, text: str) -> None:
+  kinds = {
+    bool: (flags.BooleanParser(), 'True or False'),
+    int: (flags.IntegerParser(), 'a whole number'),
+    float: (flags.FloatParser(), 'a number'),
+  }
+  if type(default) not in kinds:
+    return
+  parser, kind = kinds[type(default)]
+  try:
+    parser.parse(text)
+  except ValueError as e:
+    raise UserError(
+      f'config.{name} cannot be {text!r}; it must be {kind}, such as {default}'
+    ) from e
 
 
 def _get(config: ml_collections.ConfigDict, field: str) -> Any:

@@ -50,17 +50,25 @@ class Experiment:
       mean_image=mean_image.astype(np.float32),
     )
 
+  def batching(self) -> step.Batching:
+    return step.Batching(
+      seed=self.config.seed,
+      batch_size=self.config.batch_size,
+      pad=self.config.augment.pad,
+      flip=self.config.augment.flip,
+    )
+
   def train_step(self) -> Any:
     return step.make_train_step(
       self.model,
       self.optimizer,
       self.schedule,
+      self.batching(),
       label_smoothing=self.config.label_smoothing,
-      **self._batch_fields(),
     )
 
   def batch_stats_step(self) -> Any:
-    return step.make_batch_stats_step(self.model, **self._batch_fields())
+    return step.make_batch_stats_step(self.model, self.batching())
 
   def evaluator(self) -> Any:
     """evaluator(variables, split name) -> `evaluate.Result`."""
@@ -94,14 +102,6 @@ class Experiment:
       'config': config_lib.to_json(self.config),
       'data': self.fingerprint,
       'num_classes': self.images.num_classes,
-    }
-
-  def _batch_fields(self) -> dict[str, Any]:
-    return {
-      'seed': self.config.seed,
-      'batch_size': self.config.batch_size,
-      'pad': self.config.augment.pad,
-      'flip': self.config.augment.flip,
     }
 
 

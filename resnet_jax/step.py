@@ -6,6 +6,7 @@ on each device, and nothing is ever indexed by device. The one mapped argument
 is the number of each device, which says what share of the batch it takes.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -121,16 +122,50 @@ def create_state(
   )
 
 
+@dataclasses.dataclass(frozen=True)
+class Batching:
+  """Which examples a step trains on, and how they are augmented.
+
+  Attributes:
+    seed: of the run.
+    batch_size: global.
+    pad, flip: see `on_device.train_batch`.
+  """
+
+  seed: int
+  batch_size: int
+  pad: int
+  flip: bool
+
+  def share(
+    self,
+    examples: on_device.Examples,
+    order: on_device.Order,
+    mean_image: jax.Array,
+    step: jax.Array,
+    replica: jax.Array,
+  ) -> tuple[jax.Array, jax.Array]:
+    """Images and labels of device number `replica` in `step`."""
+    size = self.batch_size // jax.device_count()
+    first = step * self.batch_size + replica * size
+    return on_device.train_batch(
+      examples,
+      order,
+      mean_image,
+      first + jnp.arange(size, dtype=jnp.int32),
+      key=jax.random.fold_in(jax.random.key(self.seed), _AUGMENT),
+      pad=self.pad,
+      flip=self.flip,
+    )
+
+
 def make_train_step(
   model: ResNet,
   optimizer: optax.GradientTransformationExtraArgs,
   schedule: Schedule,
+  batching: Batching,
   *,
-  seed: int,
-  batch_size: int,
-  label_smoothing: float,
-  pad: int,
-  flip: bool,
+  label_smoothing: float = 0.0,
 ) -> Callable[..., tuple[TrainState, TrainMetrics]]:
   """One step of training, compiled for all devices.
 
@@ -138,7 +173,6 @@ def make_train_step(
     step(state, metrics, examples, order, replicas()) -> state, metrics; the
     state that is passed is consumed.
   """
-  share = batch_size // jax.device_count()
 
   @functools.partial(
     jax.pmap,
@@ -154,15 +188,8 @@ def make_train_step(
     order: on_device.Order,
     replica: jax.Array,
   ) -> tuple[TrainState, TrainMetrics]:
-    first = state.step * batch_size + replica * share
-    images, labels = on_device.train_batch(
-      examples,
-      order,
-      state.mean_image,
-      first + jnp.arange(share, dtype=jnp.int32),
-      key=jax.random.fold_in(jax.random.key(seed), _AUGMENT),
-      pad=pad,
-      flip=flip,
+    images, labels = batching.share(
+      examples, order, state.mean_image, state.step, replica
     )
 
     def loss_fn(params: Any) -> tuple[jax.Array, tuple[jax.Array, ...]]:
@@ -198,7 +225,7 @@ def make_train_step(
       batch_stats=batch_stats,
       opt_state=opt_state,
       schedule=schedule.update(
-        state.schedule, state.step, batch.error.total, batch_size
+        state.schedule, state.step, batch.error.total, batching.batch_size
       ),
     )
     return state, metrics.merge(batch)
@@ -247,7 +274,7 @@ def make_eval_step(model: ResNet, *, batch_size: int) -> Callable[..., Metrics]:
 
 
 def make_batch_stats_step(
-  model: ResNet, *, seed: int, batch_size: int, pad: int, flip: bool
+  model: ResNet, batching: Batching
 ) -> Callable[..., Any]:
   """Adds up the BN statistics of training batches, compiled for all devices.
 
@@ -255,7 +282,6 @@ def make_batch_stats_step(
     step(state, total, step, examples, order, replicas()) -> total, with the
     statistics of the batch of `step` added.
   """
-  share = batch_size // jax.device_count()
   # Keeping nothing of the old average leaves the batch's own statistics.
   model = model.clone(bn_momentum=0.0)
 
@@ -273,16 +299,7 @@ def make_batch_stats_step(
     order: on_device.Order,
     replica: jax.Array,
   ) -> Any:
-    first = step * batch_size + replica * share
-    images, _ = on_device.train_batch(
-      examples,
-      order,
-      state.mean_image,
-      first + jnp.arange(share, dtype=jnp.int32),
-      key=jax.random.fold_in(jax.random.key(seed), _AUGMENT),
-      pad=pad,
-      flip=flip,
-    )
+    images, _ = batching.share(examples, order, state.mean_image, step, replica)
     _, updates = model.apply(
       {'params': state.params, 'batch_stats': state.batch_stats},
       images,

@@ -1,0 +1,67 @@
+"""What one number of devices makes of a run; test_devices.py compares them.
+
+python -m tests.devices_run DIGITS.npz DTYPE BN_GROUP_SIZE OUT.npz
+"""
+
+import sys
+
+import jax
+import numpy as np
+
+from resnet_jax import config as config_lib
+from resnet_jax import experiment, step
+from resnet_jax.checkpoint import flatten
+from resnet_jax.evaluate import variables_of
+from tests import command
+
+
+def main(npz: str, dtype: str, group: str, out: str) -> None:
+  config = config_lib.load_file(command.TINY[0].split('=')[1])
+  config.dataset.npz = npz
+  config.model.name = 'cifar_resnet8'
+  config.model.dtype = dtype
+  config.model.bn_group_size = int(group)
+  config.batch_size = 16
+  config.duration = '50 steps'
+  config.augment.pad = 1
+  config.augment.flip = True
+  run = experiment.build(config)
+  state, metrics = step.replicate(
+    (run.initial_state(), step.TrainMetrics.empty())
+  )
+  # To the last bit one start: initialization is compiled apart.
+  train_step = run.train_step()
+  results = {}
+  for k in range(run.plan.steps if dtype == 'float64' else 1):
+    state, metrics = train_step(
+      state, metrics, run.examples['train'], run.feed.at(k), run.replicas
+    )
+    jax.block_until_ready(state)
+    if k == 0:  # the trace is now -learning_rate * gradient
+      trace = flatten(jax.device_get(state.opt_state))
+      results |= {f'gradient/{name}': x for name, x in trace.items()}
+  if dtype == 'float64':
+    final = flatten(jax.device_get(state))
+    results |= {f'state/{name}': x for name, x in final.items()}
+  results['batches'] = np.stack([batch(run, k) for k in range(20)])
+  evaluator = run.evaluator()
+  counts = evaluator(variables_of(state), 'test')
+  results['evaluation'] = np.array([counts.examples, counts.wrong])
+  np.savez(out, **results)
+
+
+def batch(run: experiment.Experiment, k: int) -> np.ndarray:
+  """The images of step `k`, shares of the devices in their order."""
+  mean = run.images.train.images.mean(0).astype(np.float32)
+  share = jax.pmap(
+    lambda replica, examples, order: run.batching().share(
+      examples, order, mean, np.int32(k), replica
+    )[0],
+    in_axes=(0, None, None),
+  )
+  images = share(run.replicas, run.examples['train'], run.feed.at(k))
+  return np.concatenate(jax.device_get(images))
+
+
+if __name__ == '__main__':
+  main(*sys.argv[1:])

@@ -1,0 +1,71 @@
+"""The result does not depend on the number of devices."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests import command
+
+# BN groups of 4 lie inside a device's share of 16 examples, even of 4 devices;
+# groups of 8 span two of 4 devices; one group of all 16 spans all.
+GROUPS = (4, 8, 0)
+
+
+def results(tmp_path, digits_npz, dtype, group, devices):
+  out = tmp_path / f'{devices}.npz'
+  flag = f'--xla_force_host_platform_device_count={devices}'
+  subprocess.run(
+    [
+      sys.executable,
+      '-m',
+      'tests.devices_run',
+      digits_npz,
+      dtype,
+      str(group),
+      out,
+    ],
+    cwd=command.ROOT,
+    env=os.environ | {'XLA_FLAGS': flag},
+    check=True,
+  )
+  with np.load(out) as content:
+    return dict(content)
+
+
+def distance(x, y):
+  """Of two arrays, relative to the larger norm."""
+  return np.linalg.norm(x - y) / max(np.linalg.norm(y), 1e-30)
+
+
+@pytest.mark.parametrize('group', GROUPS)
+@pytest.mark.parametrize('devices', [2, 4])
+def test_float64_runs_agree_after_50_steps(
+  tmp_path, digits_npz, group, devices
+):
+  one = results(tmp_path, digits_npz, 'float64', group, 1)
+  many = results(tmp_path, digits_npz, 'float64', group, devices)
+  assert one.keys() == many.keys()
+  params = [name for name in one if name.startswith('state/')]
+  worst = max(distance(many[name], one[name]) for name in params)
+  assert worst < 1e-8
+  # They did move: equality of what stands still would show nothing.
+  assert one['state/step'] == 50
+  np.testing.assert_array_equal(many['batches'], one['batches'])
+  np.testing.assert_array_equal(many['evaluation'], one['evaluation'])
+
+
+@pytest.mark.parametrize('devices', [2, 4])
+def test_float32_gradients_of_the_first_step_agree(
+  tmp_path, digits_npz, devices
+):
+  # Only the first: training amplifies rounding, whatever the devices.
+  one = results(tmp_path, digits_npz, 'float32', 8, 1)
+  many = results(tmp_path, digits_npz, 'float32', 8, devices)
+  names = [name for name in one if name.startswith('gradient/')]
+  flat = [np.concatenate([r[n].ravel() for n in names]) for r in (one, many)]
+  assert np.abs(flat[0]).max() > 1e-3
+  assert distance(flat[1], flat[0]) < 1e-5
+  np.testing.assert_array_equal(many['batches'], one['batches'])
