@@ -1,5 +1,6 @@
 """The result does not depend on the number of devices."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -9,9 +10,29 @@ import pytest
 
 from tests import command
 
+slow = pytest.mark.slow
+
 # BN groups of 4 lie inside a device's share of 16 examples, even of 4 devices;
 # groups of 8 span two of 4 devices; one group of all 16 spans all.
-GROUPS = (4, 8, 0)
+CASES = (
+  pytest.param(4, 8),
+  pytest.param(4, 4, marks=slow),
+  pytest.param(4, 0, marks=slow),
+  pytest.param(2, 4, marks=slow),
+  pytest.param(2, 8, marks=slow),
+  pytest.param(2, 0, marks=slow),
+)
+
+
+@pytest.fixture(scope='module')
+def one_device(tmp_path_factory, digits_npz):
+  """Results on one device by dtype and group; each is computed once."""
+
+  @functools.cache
+  def compute(dtype, group):
+    return results(tmp_path_factory.mktemp('one'), digits_npz, dtype, group, 1)
+
+  return compute
 
 
 def results(tmp_path, digits_npz, dtype, group, devices):
@@ -40,12 +61,11 @@ def distance(x, y):
   return np.linalg.norm(x - y) / max(np.linalg.norm(y), 1e-30)
 
 
-@pytest.mark.parametrize('group', GROUPS)
-@pytest.mark.parametrize('devices', [2, 4])
+@pytest.mark.parametrize(('devices', 'group'), CASES)
 def test_float64_runs_agree_after_50_steps(
-  tmp_path, digits_npz, group, devices
+  one_device, tmp_path, digits_npz, devices, group
 ):
-  one = results(tmp_path, digits_npz, 'float64', group, 1)
+  one = one_device('float64', group)
   many = results(tmp_path, digits_npz, 'float64', group, devices)
   assert one.keys() == many.keys()
   params = [name for name in one if name.startswith('state/')]
@@ -57,12 +77,12 @@ def test_float64_runs_agree_after_50_steps(
   np.testing.assert_array_equal(many['evaluation'], one['evaluation'])
 
 
-@pytest.mark.parametrize('devices', [2, 4])
+@pytest.mark.parametrize('devices', [pytest.param(2, marks=slow), 4])
 def test_float32_gradients_of_the_first_step_agree(
-  tmp_path, digits_npz, devices
+  one_device, tmp_path, digits_npz, devices
 ):
   # Only the first: training amplifies rounding, whatever the devices.
-  one = results(tmp_path, digits_npz, 'float32', 8, 1)
+  one = one_device('float32', 8)
   many = results(tmp_path, digits_npz, 'float32', 8, devices)
   names = [name for name in one if name.startswith('gradient/')]
   flat = [np.concatenate([r[n].ravel() for n in names]) for r in (one, many)]
