@@ -6,6 +6,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.extend.core
 import jax.numpy as jnp
 
 
@@ -33,7 +34,7 @@ def count_macs(model: nn.Module, image_shape: Sequence[int]) -> int:
 def _equations(jaxpr: Any) -> Iterator[Any]:
   for equation in jaxpr.eqns:
     yield equation
-    for inner in jax.core.jaxprs_in_params(equation.params):
+    for inner in jax.extend.core.jaxprs_in_params(equation.params):
       yield from _equations(inner)
 
 
