@@ -1,0 +1,68 @@
+"""Evaluation counts each example once, for any batch and device count."""
+
+import re
+
+import numpy as np
+import pytest
+
+from tests import command
+
+# 37 test examples, which none of these divides, nor do the devices.
+CASES = [(1, 5), (1, 36), (1, 1000), (4, 7), (4, 64)]
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory, digits_npz):
+  workdir = tmp_path_factory.mktemp('trained')
+  command.run_well(
+    *command.TINY, f'--config.dataset.npz={digits_npz}', f'--workdir={workdir}'
+  )
+  return workdir
+
+
+@pytest.fixture(scope='module')
+def by_hand(trained, digits_npz):
+  """Errors and loss from the plain module, one example at a time."""
+  import jax
+
+  from resnet_jax import checkpoint, models
+
+  found = checkpoint.read_step(trained / 'checkpoints' / 'latest' / '30')
+  tree = {}
+  for name, x in found.arrays.items():
+    *path, leaf = name.split('/')
+    node = tree
+    for part in path:
+      node = node.setdefault(part, {})
+    node[leaf] = x
+  state = tree['state']
+  model = models.create('cifar_resnet8', num_classes=10)
+  with np.load(digits_npz) as data:
+    images, labels = data['test_images'], data['test_labels']
+    mean = data['train_images'].astype(np.float64).mean(0)
+  apply = jax.jit(model.apply)
+  weights = {k: state[k] for k in ('params', 'batch_stats')}
+  logits = np.concatenate(
+    [
+      apply(weights, (image[None] - mean).astype(np.float32))
+      for image in images
+    ]
+  ).astype(np.float64)
+  losses = np.log(np.exp(logits).sum(-1)) - logits[np.arange(37), labels]
+  return int((logits.argmax(-1) != labels).sum()), losses.mean()
+
+
+@pytest.mark.parametrize(('devices', 'batch_size'), CASES)
+def test_exact_for_any_batch(trained, digits_npz, by_hand, devices, batch_size):
+  out = command.run_well(
+    *command.TINY,
+    '--mode=eval',
+    f'--config.dataset.npz={digits_npz}',
+    f'--config.run.eval_batch_size={batch_size}',
+    f'--checkpoint={trained}/checkpoints/latest/30',
+    devices=devices,
+  )
+  wrong, loss = by_hand
+  found = re.search(r'\((\d+) of (\d+)\), loss ([\d.]+)', out)
+  assert (int(found[1]), int(found[2])) == (wrong, 37)
+  assert abs(float(found[3]) - loss) < 2e-4
