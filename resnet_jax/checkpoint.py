@@ -5,6 +5,7 @@ hash of every leaf, for Orbax does not notice a flipped bit, and what one must
 know to use the state: the config and the fingerprint of the data.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import logging
@@ -100,7 +101,12 @@ class Series:
     return sorted(self._manager.all_steps(read=True))
 
   def last_good(self) -> str:
-    """A clause that names the newest checkpoint, for messages."""
+    """A clause that names the newest checkpoint, for messages.
+
+    Waits for the one that is being written: the message may be our last word.
+    """
+    with contextlib.suppress(Exception):  # of that write, which is no good then
+      self._manager.wait_until_finished()
     steps = self.steps()
     if not steps:
       return f'there is no checkpoint in {self.folder} yet'
@@ -185,10 +191,11 @@ class Series:
     return Found(step, self.folder / str(step), tree, meta)
 
   def _not_written(self, error: Exception) -> UserError:
-    text = str(error).strip() or type(error).__name__
+    # The system's own reason stands at the end of what the layers add.
+    reason = ' '.join(str(error).split()).split(': ')[-1]
     return UserError(
       f'a checkpoint could not be written to {self.folder}: '
-      f'{text.splitlines()[0][:200]}. Is the disk full? Make room and run the '
+      f'{reason or type(error).__name__}. Is the disk full? Make room and run the '
       f'same command again; {self.last_good()}'
     )
 

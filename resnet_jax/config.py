@@ -95,10 +95,13 @@ def check_overrides(config: ml_collections.ConfigDict, argv: list[str]) -> None:
         f'--config.{name} is a group of fields; set one of them: '
         f'{", ".join(f for f in fields if f.startswith(f"{name}."))}'
       )
-    leaves = [f for f in fields if f.endswith('.' + name.split('.')[-1])]
-    guess = f' (did you mean {leaves[0]!r}?)' if leaves else ''
+    leaf = name.split('.')[-1]
+    same_leaf = [field for field in fields if field.split('.')[-1] == leaf]
+    guess = did_you_mean(name, same_leaf or fields)
+    if same_leaf and not guess:  # the right leaf in quite another group
+      guess = f' (did you mean {same_leaf[0]!r}?)'
     raise UserError(
-      f'there is no field config.{name}{guess or did_you_mean(name, fields)}; '
+      f'there is no field config.{name}{guess}; '
       f'configs/common.py lists them all'
     )
 
@@ -269,12 +272,12 @@ def _check_fields(
     _fields(common.get_config().to_dict()),
     _fields(config.to_dict()),
   )
-  for name in fields.keys() - known.keys():
+  for name in sorted(fields.keys() - known.keys()):
     raise UserError(
       f'--config: {file} sets {name!r}, and there is no such field'
       f'{did_you_mean(name, known)}; configs/common.py lists them all'
     )
-  for name in known.keys() - fields.keys():
+  for name in sorted(known.keys() - fields.keys()):
     raise UserError(
       f'--config: {file} has no field {name!r}; start from '
       f'configs.common.get_config(), which has them all'

@@ -70,7 +70,8 @@ console = Console()
 
 def start_logging() -> None:
   """Our own lines at INFO from the first host, and quiet libraries."""
-  absl_logging.set_verbosity(absl_logging.ERROR)
+  # What libraries log as an error, with a traceback, they also raise.
+  absl_logging.set_verbosity(absl_logging.FATAL)
   _log.addHandler(console)
   _log.propagate = False
   first = jax.process_index() == 0

@@ -43,25 +43,34 @@ def write_digits(file: pathlib.Path, train: int = 150, test: int = 37) -> None:
   )
 
 
-def start(*arguments: str, devices: int = 1, **options) -> subprocess.Popen:
-  """Starts `python -m resnet_jax.main` with `arguments`."""
+def start(
+  *arguments: str,
+  devices: int = 1,
+  environment: dict[str, str] | None = None,
+  largest_file: int | None = None,
+) -> subprocess.Popen:
+  """Starts `python -m resnet_jax.main` with `arguments`.
+
+  `largest_file`, in bytes, makes every write beyond it fail, as on a full disk.
+  """
+  limit = []
+  if largest_file is not None:  # ulimit counts blocks of 512 bytes
+    script = f'ulimit -f {largest_file // 512}; exec "$@"'
+    limit = ['sh', '-c', script, 'sh']
   flag = f'--xla_force_host_platform_device_count={devices}'
   return subprocess.Popen(
-    [sys.executable, '-m', 'resnet_jax.main', *map(str, arguments)],
+    [*limit, sys.executable, '-m', 'resnet_jax.main', *map(str, arguments)],
     cwd=ROOT,
-    env=os.environ | {'XLA_FLAGS': flag},
+    env=os.environ | {'XLA_FLAGS': flag} | (environment or {}),
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     text=True,
-    **options,
   )
 
 
-def run(
-  *arguments: str, devices: int = 1, **options
-) -> subprocess.CompletedProcess:
+def run(*arguments: str, **options) -> subprocess.CompletedProcess:
   """Runs the command to its end; the caller looks at the exit code."""
-  process = start(*arguments, devices=devices, **options)
+  process = start(*arguments, **options)
   try:
     out, err = process.communicate(timeout=300)
   finally:

@@ -88,6 +88,7 @@ def from_tfds(name: str, data_dir: str) -> arrays.ImageSet:
   try:
     import tensorflow as tf
     import tensorflow_datasets as tfds
+    from tensorflow_datasets.core.download import downloader
   except ImportError as e:
     raise UserError(
       f'reading {name!r} needs tensorflow and tensorflow_datasets, and '
@@ -95,6 +96,9 @@ def from_tfds(name: str, data_dir: str) -> arrays.ImageSet:
       f'train from arrays: --config.dataset.npz=FILE.npz'
     ) from e
   tf.config.set_visible_devices([], 'GPU')
+  # Its own 10, with growing pauses, take over three minutes to find that there
+  # is no network.
+  downloader.MAX_RETRIES = 3
   if name == 'digits':
     from resnet_jax.data import digits  # noqa: F401 - registers the builder
 
