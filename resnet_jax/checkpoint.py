@@ -195,8 +195,8 @@ class Series:
     reason = ' '.join(str(error).split()).split(': ')[-1]
     return UserError(
       f'a checkpoint could not be written to {self.folder}: '
-      f'{reason or type(error).__name__}. Is the disk full? Make room and run the '
-      f'same command again; {self.last_good()}'
+      f'{reason or type(error).__name__}. Is the disk full? Make room and '
+      f'run the same command again; {self.last_good()}'
     )
 
 

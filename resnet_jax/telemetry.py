@@ -72,10 +72,18 @@ def start_logging() -> None:
   """Our own lines at INFO from the first host, and quiet libraries."""
   # What libraries log as an error, with a traceback, they also raise.
   absl_logging.set_verbosity(absl_logging.FATAL)
+  sys.excepthook = _excepthook
   _log.addHandler(console)
   _log.propagate = False
   first = jax.process_index() == 0
   _log.setLevel(logging.INFO if first else logging.WARNING)
+
+
+def _excepthook(kind: type, error: BaseException, trace: Any) -> None:
+  # When one array of a checkpoint cannot be written, TensorStore reports so,
+  # past Orbax, for each of the others; Orbax raises the first.
+  if str(error) != 'Event loop is closed':
+    sys.__excepthook__(kind, error, trace)
 
 
 class Clock:
