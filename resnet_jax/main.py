@@ -23,7 +23,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from resnet_jax import config as config_lib
-from resnet_jax import eval_only, telemetry, train
+from resnet_jax import eval_only, interruption, telemetry, train
 from resnet_jax.errors import UserError
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -103,7 +103,7 @@ def run(argv: Sequence[str] | None = None) -> None:
       raise
     print(f'error: {e}', file=sys.stderr)
     sys.exit(1)
-  except train.Interrupted as e:
+  except interruption.Interrupted as e:
     print(e)
     sys.exit(128 + e.number)
 

@@ -5,18 +5,16 @@ import logging
 import pathlib
 import shutil
 import signal
-import time
 from typing import Any
 
 import jax
 import ml_collections
-import numpy as np
-from jax.experimental import multihost_utils
 
-from resnet_jax import checkpoint, curves, experiment, telemetry
+from resnet_jax import checkpoint, curves, experiment, resume, telemetry
 from resnet_jax import config as config_lib
 from resnet_jax.errors import UserError
-from resnet_jax.evaluate import variables_of
+from resnet_jax.evaluate import Result, variables_of
+from resnet_jax.interruption import Cadence, Interrupted, StopSignals
 from resnet_jax.step import NEVER, TrainMetrics, TrainState, replicate
 
 _log = logging.getLogger('resnet_jax')
@@ -25,14 +23,6 @@ _log = logging.getLogger('resnet_jax')
 # simulated devices share a pool of threads, in which two steps with
 # collectives can deadlock.
 _IN_FLIGHT_CPU, _IN_FLIGHT = 0, 32
-
-
-class Interrupted(Exception):
-  """Training was told to stop by the signal `number`, and has saved."""
-
-  def __init__(self, message: str, number: int) -> None:
-    super().__init__(message)
-    self.number = number
 
 
 def train(
@@ -53,7 +43,7 @@ def train(
   )
   newest = series.newest()
   if newest and not config.run.resume_changed:  # before the data are loaded
-    _check_same_config(config, newest)
+    resume.check_same_config(config, newest)
   run = experiment.build(config)
   _log.info('%s', experiment.describe(run))
   trainer = Trainer(run, workdir, series, newest)
@@ -110,7 +100,7 @@ class Trainer:
     # Besides those kept: one being written, the best, and the recomputed one.
     _check_space(workdir, state, copies=kept + 3)
     if newest:
-      state, metrics = _resume(run, latest, newest, state, metrics)
+      state, metrics = resume.resume(run, latest, newest, state, metrics)
     self.first_step = int(state.step)
     self.best = checkpoint.Series(workdir / 'checkpoints' / 'best', keep=1)
     best = self.best.newest()
@@ -178,35 +168,25 @@ class Trainer:
     if self._watched == 'validation' and result.error < self.best_error:
       self.best_error = result.error
       with self.clock('save'):
-        self.best.save(done, self._bundle(), self._meta(error=result.error))
+        meta = self.run.meta() | {'error': result.error}
+        self.best.save(done, self._bundle(), meta)
 
   def save(self, done: int) -> None:
     """Saves a checkpoint to resume from, unless the loss went astray."""
     with self.clock('save'):
       self._check_finite(done)
-      self.latest.save(done, self._bundle(), self._meta())
+      self.latest.save(done, self._bundle(), self.run.meta())
     self.cadence.saved()
 
   def finish(self) -> dict[str, Any]:
     """Evaluates the end result in all its forms, and writes it down."""
-    state, run = self._state, self.run
-    results = {'running': self._final(variables_of(state))}
-    if run.config.bn_recompute_batches:
-      count = run.config.bn_recompute_batches
-      _log.info('recomputing BN statistics over %d training batches', count)
-      state = state.replace(batch_stats=run.recompute_batch_stats(state))
-      results['recomputed'] = self._final(variables_of(state))
-      folder = self.workdir / 'checkpoints' / 'recomputed'
-      series = checkpoint.Series(folder, keep=1)
-      bundle = {'state': state, 'metrics': self._no_metrics}
-      series.save(run.plan.steps, bundle, self._meta())
-      series.wait()
-      series.close()
+    with self.clock('eval'):
+      results = self._final_results()
     for kind, by_split in results.items():
       for split, result in by_split.items():
         _log.info('%s %s [%s BN statistics]', split, result, kind)
-    record = self._meta() | {
-      'step': run.plan.steps,
+    record = self.run.meta() | {
+      'step': self.run.plan.steps,
       'results': {
         kind: {split: result.to_json() for split, result in by_split.items()}
         for kind, by_split in results.items()
@@ -217,7 +197,7 @@ class Trainer:
     self.close()
     telemetry.write_json(self.workdir / 'results.json', record)
     if jax.process_index() == 0:
-      title = f'{run.config.model.name}, {run.images.name}'
+      title = f'{self.run.config.model.name}, {self.run.images.name}'
       records = telemetry.read_metrics(self.workdir)
       curves.draw(records, title, self.workdir / 'curves.png')
     _log.info('results.json and curves.png are in %s', self.workdir)
@@ -270,119 +250,25 @@ class Trainer:
     # then those of a run that was never cut.
     return {'state': self._state, 'metrics': self._metrics}
 
-  def _meta(self, **more: Any) -> dict[str, Any]:
-    return self.run.meta() | more
+  def _final_results(self) -> dict[str, dict[str, Result]]:
+    """By BN statistics (running, recomputed) and split."""
+    state, run = self._state, self.run
+    results = {'running': self._evaluate_all(state)}
+    if count := run.config.bn_recompute_batches:
+      _log.info('recomputing BN statistics over %d training batches', count)
+      state = state.replace(batch_stats=run.recompute_batch_stats(state))
+      results['recomputed'] = self._evaluate_all(state)
+      folder = self.workdir / 'checkpoints' / 'recomputed'
+      series = checkpoint.Series(folder, keep=1)
+      bundle = {'state': state, 'metrics': self._no_metrics}
+      series.save(run.plan.steps, bundle, run.meta())
+      series.wait()
+      series.close()
+    return results
 
-  def _final(self, variables: dict[str, Any]) -> dict[str, Any]:
+  def _evaluate_all(self, state: TrainState) -> dict[str, Result]:
     splits = [name for name in self.run.examples if name != 'train']
-    return {name: self._evaluator(variables, name) for name in splits}
-
-
-class StopSignals:
-  """Notes SIGTERM or SIGINT, so that the loop can save; a second one kills."""
-
-  def __init__(self) -> None:
-    self.number = 0
-
-  def __enter__(self) -> 'StopSignals':
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    self._old = {n: signal.signal(n, self._note) for n in numbers}
-    return self
-
-  def __exit__(self, *_: object) -> None:
-    for number, handler in self._old.items():
-      signal.signal(number, handler)
-
-  def _note(self, number: int, _: object) -> None:
-    self.number = number
-    for n, handler in self._old.items():
-      signal.signal(n, handler)
-    _log.warning('%s: saving, then stopping', signal.Signals(number).name)
-
-
-class Cadence:
-  """When to save: every so many steps, or seconds as the first host has them.
-
-  Args:
-    plan: of the run.
-    agree_every: steps after which several hosts compare notes.
-  """
-
-  def __init__(self, plan: config_lib.Plan, *, agree_every: int) -> None:
-    self._plan = plan
-    self._agree_every = agree_every
-    self._last = time.monotonic()
-
-  def decide(self, done: int, stop: int) -> tuple[bool, int]:
-    """Whether to save after `done` steps, and the signal to stop by, or 0.
-
-    All hosts decide alike, which they need to: saving is a joint act.
-    """
-    every, seconds = self._plan.checkpoint_steps, self._plan.checkpoint_seconds
-    by_step = every is not None and done % every == 0
-    by_time = seconds is not None and time.monotonic() - self._last >= seconds
-    if jax.process_count() == 1:
-      return by_step or by_time, stop
-    if done % self._agree_every:
-      return by_step, 0
-    notes = np.array([by_time, stop], np.int32)
-    notes = multihost_utils.process_allgather(notes)
-    return by_step or bool(notes[0, 0]), int(notes[:, 1].max())
-
-  def saved(self) -> None:
-    self._last = time.monotonic()
-
-
-def _resume(
-  run: experiment.Experiment,
-  latest: checkpoint.Series,
-  newest: checkpoint.Found,
-  state: TrainState,
-  metrics: TrainMetrics,
-) -> tuple[TrainState, TrainMetrics]:
-  """What `newest` holds, in the structure of `state` and `metrics`.
-
-  Raises:
-    UserError: it is of other data, of another network, or of a longer run.
-      Nothing on disk has changed then.
-  """
-  same_data = newest.meta.get('data') == run.fingerprint
-  if not same_data and not run.config.run.resume_changed:
-    raise UserError(_refusal(newest, ['the data are not the same']))
-  template = {'state': state, 'metrics': metrics}
-  bundle = checkpoint.fill(template, newest.arrays, newest.path)
-  if newest.step > run.plan.steps:
-    raise UserError(
-      f'{newest.path} is past the {run.plan.steps:,} steps of this config; '
-      f'train longer, or use another --workdir'
-    )
-  latest.set_aside_after(newest.step)
-  _log.info(
-    'resumed at step %s of %s', f'{newest.step:,}', f'{run.plan.steps:,}'
-  )
-  return bundle['state'], bundle['metrics']
-
-
-def _check_same_config(
-  config: ml_collections.ConfigDict, found: checkpoint.Found
-) -> None:
-  changes = config_lib.result_changes(
-    found.meta.get('config', {}), config_lib.to_json(config)
-  )
-  if changes:
-    words = [
-      f'config.{field} was {old!r} and is {new!r}'
-      for field, (old, new) in changes.items()
-    ]
-    raise UserError(_refusal(found, words))
-
-
-def _refusal(found: checkpoint.Found, differences: list[str]) -> str:
-  return (
-    f'{found.path} cannot be continued to the same result: '
-    f'{"; ".join(differences)}. Use another --workdir, or go on all the same '
-    f'with --config.run.resume_changed=True'
-  )
+    return {s: self._evaluator(variables_of(state), s) for s in splits}
 
 
 def _check_space(workdir: pathlib.Path, state: TrainState, copies: int) -> None:

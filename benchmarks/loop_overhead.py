@@ -1,0 +1,82 @@
+"""What the training loop costs over calling its compiled step.
+
+  python -m benchmarks.loop_overhead
+  python -m benchmarks.loop_overhead --steps=500 --model=cifar_resnet56
+
+Both run in turn, in one process and on the same arrays: the bare step, waited
+for as the loop waits, and the whole loop with its records, TensorBoard events
+and checkpoints, but without evaluation. Compilation counts in neither.
+"""
+
+import argparse
+import pathlib
+import statistics
+import tempfile
+import time
+
+import jax
+import ml_collections
+
+from resnet_jax import config as config_lib
+from resnet_jax import experiment, step, telemetry, train
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument('--steps', type=int, default=300)
+  parser.add_argument('--rounds', type=int, default=5)
+  parser.add_argument('--model', default='cifar_resnet20')
+  arguments = parser.parse_args()
+
+  telemetry.start_logging()
+  config = config_lib.load_file(str(ROOT / 'configs' / 'digits_resnet20.py'))
+  config.model.name = arguments.model
+  config.duration = f'{arguments.steps} steps'
+  config.bn_recompute_batches = 0
+  config.run.eval_every = config.duration
+  config.run.checkpoint_every = '100 steps'
+  rates = {'bare step': [], 'loop': []}
+  for _ in range(arguments.rounds):
+    rates['bare step'].append(bare(config))
+    rates['loop'].append(loop(config))
+  medians = {name: statistics.median(r) for name, r in rates.items()}
+  for name, rate in medians.items():
+    print(f'{name:10} {rate:10.1f} img/s   rounds: ', end='')
+    print(' '.join(f'{r:.0f}' for r in rates[name]))
+  cost = medians['bare step'] / medians['loop'] - 1
+  print(f'the loop costs {100 * cost:.1f} % over the bare step')
+
+
+def bare(config: ml_collections.ConfigDict) -> float:
+  """Images per second of the compiled step alone."""
+  run = experiment.build(config)
+  compiled = run.train_step()
+  state, metrics = step.replicate(
+    (run.initial_state(), step.TrainMetrics.empty())
+  )
+  orders = [run.feed.at(k) for k in range(run.plan.steps)]
+  for k, order in enumerate(orders):
+    state, metrics = compiled(
+      state, metrics, run.examples['train'], order, run.replicas
+    )
+    if k == 0 or jax.default_backend() == 'cpu':
+      jax.block_until_ready(metrics)
+    if k == 0:
+      start = time.monotonic()
+  jax.block_until_ready(metrics)
+  seconds = time.monotonic() - start
+  return (run.plan.steps - 1) * config.batch_size / seconds
+
+
+def loop(config: ml_collections.ConfigDict) -> float:
+  """Images per second of the loop."""
+  with tempfile.TemporaryDirectory() as folder:
+    record = train.train(config, pathlib.Path(folder))
+  seconds = record['seconds']['train'] + record['seconds']['save']
+  return (record['step'] - 1) * config.batch_size / seconds
+
+
+if __name__ == '__main__':
+  main()
