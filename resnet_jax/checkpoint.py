@@ -217,7 +217,7 @@ def read_step(
     raise UserError(
       f'{path} is no checkpoint: it should be a folder SERIES/STEP'
     )
-  series = Series(path.parent, keep=1)
+  series = Series(path.parent, keep=None)
   try:
     return series._read(int(path.name))
   except _DamagedError as e:

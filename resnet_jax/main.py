@@ -9,6 +9,7 @@ Fields are listed, with their units, in configs/common.py. A run that was cut
 goes on where it was when the same command is given again.
 """
 
+import logging
 import os
 import pathlib
 import re
@@ -83,7 +84,7 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
   Raises:
     UserError: an unknown flag or field, or a value of the wrong type.
   """
-  files = [a.split('=', 1)[1] for a in argv if re.match('--?config=', a)]
+  files = re.findall(r'^--?config[=\n](.+)$', '\n'.join(argv), re.MULTILINE)
   if files:
     config_lib.check_overrides(config_lib.load_file(files[-1]), list(argv))
   elif any(re.match(r'--?(no)?config\.', a) for a in argv):
@@ -99,12 +100,13 @@ def run(argv: Sequence[str] | None = None) -> None:
   try:
     app.run(main, argv, flags_parser=parse_flags)
   except UserError as e:
+    telemetry.console.clear()
     if flags.FLAGS.is_parsed() and _TRACEBACK.value:
       raise
     print(f'error: {e}', file=sys.stderr)
     sys.exit(1)
   except interruption.Interrupted as e:
-    print(e)
+    logging.getLogger('resnet_jax').info('%s', e)
     sys.exit(128 + e.number)
 
 

@@ -155,10 +155,9 @@ def create(
   drops, warmup_steps = (), 0
   if config.name == 'step':
     drops = tuple(span('drops', text) for text in config.drops)
-    if list(drops) != sorted(set(drops)):
+    if list(drops) != sorted(drops):
       raise UserError(
-        f'config.schedule.drops are at steps {drops}; each must come after '
-        f'the one before'
+        f'config.schedule.drops are at steps {drops}; write them in order'
       )
   if config.warmup == 'linear':
     warmup_steps = span('warmup_duration', config.warmup_duration)

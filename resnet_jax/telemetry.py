@@ -16,6 +16,7 @@ from typing import Any
 import jax
 from absl import logging as absl_logging
 
+import resnet_jax
 from resnet_jax.errors import UserError
 
 _log = logging.getLogger('resnet_jax')
@@ -47,7 +48,7 @@ class Console(logging.Handler):
     text = self.format(record)
     if record.levelno >= logging.WARNING:
       text = f'{record.levelname.lower()}: {text}'
-    self._clear()
+    self.clear()
     print(text, flush=True)
 
   def progress(self, text: str) -> None:
@@ -55,13 +56,14 @@ class Console(logging.Handler):
     if not self._live:
       print(text, flush=True)
       return
-    self._clear()
+    self.clear()
     print(text, end='', flush=True)
     self._width = len(text)
 
-  def _clear(self) -> None:
+  def clear(self) -> None:
+    """Takes the live line away."""
     if self._width:
-      print('\r' + ' ' * self._width + '\r', end='')
+      print('\r' + ' ' * self._width + '\r', end='', flush=True)
       self._width = 0
 
 
@@ -249,6 +251,18 @@ def write_json(path: pathlib.Path, content: dict[str, Any]) -> None:
     draft = path.with_suffix('.draft')
     draft.write_text(json.dumps(content, indent=2) + '\n')
     draft.rename(path)
+
+
+def versions() -> str:
+  """Of what matters most to a result, on one line."""
+  names = ('jax', 'flax', 'optax')
+  return ', '.join(
+    [
+      f'resnet_jax {resnet_jax.__version__}',
+      *(f'{name} {_version(name)}' for name in names),
+      f'Python {platform.python_version()}',
+    ]
+  )
 
 
 def environment() -> dict[str, Any]:
