@@ -145,18 +145,27 @@ def _check_overrides(
       f'version says where a bottleneck has its stride, and {name} has no '
       f'bottlenecks; leave it out'
     )
-  if overrides.get('bn_group_size', 0) < 0:
-    raise ValueError('bn_group_size must not be negative; 0: the whole batch')
-  dtype = jnp.dtype(overrides.get('dtype', jnp.float32))
-  if dtype not in (jnp.float32, jnp.bfloat16, jnp.float64):
-    # float16 overflows: plain-56 has gone NaN in it.
+  group = overrides.get('bn_group_size', 0)
+  if not isinstance(group, int) or group < 0:
+    raise ValueError(
+      f'bn_group_size is {group}; it is a number of examples that is not '
+      f'negative (0: the whole batch)'
+    )
+  dtype = overrides.get('dtype', jnp.float32)
+  try:
+    known = jnp.dtype(dtype) in (jnp.float32, jnp.bfloat16, jnp.float64)
+  except TypeError:
+    known = False
+  if not known:  # float16 overflows: plain-56 has gone NaN in it
     raise ValueError(f'dtype is {dtype}; use float32 or bfloat16')
 
 
 def _unknown(name: str) -> str:
   names = available()
+  in_cifar = f'cifar_{name}'
+  near = in_cifar if in_cifar in names else name
   return (
-    f'there is no network {name!r}{_near(name, names)}; '
+    f'there is no network {name!r}{_near(near, names)}; '
     f'there are {", ".join(names)}, and the CIFAR nets of any 6n+2 layers'
   )
 
