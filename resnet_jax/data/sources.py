@@ -3,6 +3,8 @@
 TensorFlow is imported only where TFDS is used, and never sees a GPU.
 """
 
+import contextlib
+import io
 import pathlib
 import zipfile
 from typing import TYPE_CHECKING, Any
@@ -101,8 +103,6 @@ def from_tfds(name: str, data_dir: str) -> arrays.ImageSet:
   downloader.MAX_RETRIES = 3
   if name == 'digits':
     from resnet_jax.data import digits  # noqa: F401 - registers the builder
-
-    tfds.display_progress_bar(False)  # for a second's work
   directory = pathlib.Path(data_dir).expanduser() if data_dir else None
   try:
     builder = tfds.builder(name, data_dir=directory)
@@ -112,13 +112,24 @@ def from_tfds(name: str, data_dir: str) -> arrays.ImageSet:
       f'{did_you_mean(name, tfds.list_builders())}'
     ) from e
   try:
-    builder.download_and_prepare()
+    _prepare(tfds, builder)
     train, test = (_read(tfds, builder, split) for split in ('train', 'test'))
   except UserError:
     raise
   except Exception as e:  # TFDS raises some dozen kinds, from many layers
     raise UserError(_cannot_prepare(builder, e)) from e
   return _checked(name, *train, *test)
+
+
+def _prepare(tfds: Any, builder: Any) -> None:
+  if builder.name != 'digits':
+    builder.download_and_prepare()
+    return
+  # A second's work without a download, and TFDS would announce a download.
+  tfds.display_progress_bar(False)
+  with contextlib.redirect_stdout(io.StringIO()):
+    builder.download_and_prepare()
+  tfds.display_progress_bar(True)
 
 
 def _read(tfds: Any, builder: Any, split: str) -> tuple[np.ndarray, np.ndarray]:
