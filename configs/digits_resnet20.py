@@ -1,6 +1,10 @@
-"""Resnet-20 on scikit-learn's digits: TODO
+"""ResNet-20 on scikit-learn's digits: the smallest of the family.
 
-python -m resnet_jax.main --config=configs/digits_resnet20.py
+Not a row of the paper. Seen over three seeds, at the end of 500 steps:
+0.3 to 0.7 % test error, 0.0 % training error.
+Cost: 269,434 parameters; half a minute on two cores.
+
+  python -m resnet_jax.main --config=configs/digits_resnet20.py
 """
 
 import ml_collections

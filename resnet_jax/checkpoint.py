@@ -67,7 +67,8 @@ class Series:
       raise UserError(
         f'the state of step {step} is not finite ({broken[0]} and '
         f'{len(broken) - 1} more), so it was not saved; '
-        f'{self.last_good()}'
+        f'{self.last_good()}. Try a lower --config.schedule.learning_rate, in a '
+        f'new --workdir'
       )
     meta = meta | {'hashes': {name: _hash(x) for name, x in tree.items()}}
     args = ocp.args.Composite(
@@ -261,7 +262,8 @@ def fill(
     more = len(differences) - 5
     raise UserError(
       f'{source} is the checkpoint of another network or optimizer: it '
-      f'{"; it ".join(differences[:5])}{f"; and {more} more" * (more > 0)}'
+      f'{"; it ".join(differences[:5])}{f"; and {more} more" * (more > 0)}. '
+      f'Use the config that it was made with, or another --workdir'
     )
   filled = traverse_util.unflatten_dict(empty | tree, sep='/')
   return serialization.from_state_dict(template, filled)

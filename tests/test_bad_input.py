@@ -90,6 +90,23 @@ def test_a_batch_that_devices_cannot_share(
   refused(*words, telling=[f'batch_size {batch}', telling], devices=8)
 
 
+MADE_UP = """
+from configs import common
+
+def get_config():
+  config = common.get_config()
+  config.batch_sise = 64
+  return config
+"""
+
+LACKING = """
+import ml_collections
+
+def get_config():
+  return ml_collections.ConfigDict({'batch_size': 64})
+"""
+
+
 @pytest.mark.parametrize(
   ('content', 'telling'),
   [
@@ -97,6 +114,9 @@ def test_a_batch_that_devices_cannot_share(
     ('x = 1', ['get_config']),
     ('1 / 0', ['ZeroDivisionError']),
     ('def get_config(:', ['SyntaxError']),
+    ('def get_config(): return None', ['returns None', 'ConfigDict']),
+    (MADE_UP, ["'batch_sise'", "did you mean 'batch_size'"]),
+    (LACKING, ['has no field', 'configs.common.get_config()']),
   ],
 )
 def test_config_files(tmp_path, content, telling):
@@ -216,6 +236,20 @@ def test_a_folder_that_cannot_be_written(tmp_path, digits_npz):
   words = arguments(digits_npz, file / 'run')
   refused(*words, telling=[f'{file}/run', 'another folder'])
   assert file.read_text() == 'mine'
+
+
+def test_a_file_where_the_checkpoints_go(tmp_path, digits_npz):
+  (tmp_path / 'checkpoints').write_text('mine')
+  words = arguments(digits_npz, tmp_path)
+  refused(*words, telling=[f'{tmp_path}/checkpoints', 'another folder'])
+  assert (tmp_path / 'checkpoints').read_text() == 'mine'
+
+
+def test_eval_of_a_folder_that_is_not_there_does_not_make_it(tmp_path):
+  words = ('--mode=eval', f'--workdir={tmp_path}/nowhere')
+  refused(*words, telling=['nowhere', 'no checkpoints', 'train first'])
+  refused('--mode=eval', telling=['--workdir=DIR', '--checkpoint='])
+  assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture(scope='module')
@@ -358,6 +392,8 @@ def test_a_full_disk_keeps_what_was_saved(digits_npz, workdir):
     *arguments(digits_npz, workdir, *more),
     telling=['could not be written', 'latest', 'disk full', 'latest/30'],
     largest_file=20_000,
+    # Nor may the limit leave half an entry in the cache that all tests share.
+    environment={'JAX_ENABLE_COMPILATION_CACHE': 'false'},
   )
   checkpoint.read_step(workdir / 'checkpoints' / 'latest' / '30')
 

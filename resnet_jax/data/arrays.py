@@ -129,7 +129,13 @@ def _check_arrays(where: str, split: Split) -> None:
       f'{first} has only one of the two. Was the file truncated?'
     )
   if images.size == 0:
-    raise UserError(f'{where}: there are no images, {list(images.shape)}')
+    raise UserError(
+      f'{where}: there are no images in an array of {list(images.shape)}; both '
+      f'splits need at least one'
+    )
   if labels.min() < 0:
     index = int(np.argmax(labels < 0))
-    raise UserError(f'{where}: label {labels[index]} of example {index}')
+    raise UserError(
+      f'{where}: label {labels[index]} of example {index} is negative; labels '
+      f'must be 0, 1, 2, ...'
+    )

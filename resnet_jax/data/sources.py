@@ -109,7 +109,8 @@ def from_tfds(name: str, data_dir: str) -> arrays.ImageSet:
   except tfds.core.registered.DatasetNotFoundError as e:
     raise UserError(
       f'config.dataset.name: TFDS knows no {name!r}'
-      f'{did_you_mean(name, tfds.list_builders())}'
+      f'{did_you_mean(name, tfds.list_builders())}. Train on one that it '
+      f'knows, or from arrays: --config.dataset.npz=FILE.npz'
     ) from e
   try:
     _prepare(tfds, builder)
