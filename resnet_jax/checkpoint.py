@@ -66,9 +66,8 @@ class Series:
     if broken:
       raise UserError(
         f'the state of step {step} is not finite ({broken[0]} and '
-        f'{len(broken) - 1} more), so it was not saved; '
-        f'{self.last_good()}. Try a lower --config.schedule.learning_rate, in a '
-        f'new --workdir'
+        f'{len(broken) - 1} more), so it was not saved; {self.last_good()}. '
+        f'Try a lower --config.schedule.learning_rate, in a new --workdir'
       )
     meta = meta | {'hashes': {name: _hash(x) for name, x in tree.items()}}
     args = ocp.args.Composite(
