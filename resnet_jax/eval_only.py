@@ -6,6 +6,7 @@ import pathlib
 import ml_collections
 
 from resnet_jax import checkpoint, experiment
+from resnet_jax import config as config_lib
 from resnet_jax.errors import UserError
 from resnet_jax.evaluate import Result, variables_of
 from resnet_jax.step import TrainMetrics, replicate
@@ -38,6 +39,7 @@ def evaluate_saved(
   found = [checkpoint.read_step(path)] if path else _newest_of_each(workdir)
   if config is None:
     config = ml_collections.ConfigDict(found[0].meta['config'])
+  config_lib.check(config)
   run = experiment.build(config)
   _log.info('%s', experiment.describe(run))
   template = {'state': run.initial_state(), 'metrics': TrainMetrics.empty()}

@@ -19,6 +19,7 @@ from resnet_jax.data import sources
 from resnet_jax.data.arrays import ImageSet
 from resnet_jax.data.on_device import Examples
 from resnet_jax.data.order import OrderFeed
+from resnet_jax.errors import UserError
 
 _log = logging.getLogger('resnet_jax')
 
@@ -106,12 +107,11 @@ class Experiment:
 
 
 def build(config: ml_collections.ConfigDict) -> Experiment:
-  """Checks `config`, loads its data and builds its parts.
+  """Loads the data of a config that was checked, and builds its parts.
 
   Raises:
     UserError: what is asked for cannot be run, here or anywhere.
   """
-  config_lib.check(config)
   if config.model.dtype == 'float64':
     jax.config.update('jax_enable_x64', True)
   devices = jax.device_count()
@@ -119,6 +119,13 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
   _log.info('%s', telemetry.versions())
   _log.info('loading %s ...', config.dataset.npz or config.dataset.name)
   images = sources.load(config.dataset)
+  smallest = min(images.image_shape[:2])
+  if config.augment.pad >= smallest:
+    raise UserError(
+      f'config.augment.pad is {config.augment.pad}; images are '
+      f'{images.image_shape[0]}x{images.image_shape[1]}, and crops that miss '
+      f'them show nothing: it can be 0 to {smallest - 1}'
+    )
   plan = config_lib.plan(config, len(images.train))
   schedule = schedules.create(
     config.schedule, steps=plan.steps, steps_per_epoch=plan.steps_per_epoch

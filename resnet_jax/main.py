@@ -105,6 +105,16 @@ def run(argv: Sequence[str] | None = None) -> None:
       raise
     print(f'error: {e}', file=sys.stderr)
     sys.exit(1)
+  except OSError as e:  # of our own small files; a full disk, most likely
+    telemetry.console.clear()
+    if _TRACEBACK.value:
+      raise
+    print(
+      f'error: the system says: {e}. Mend that, or name another --workdir; the '
+      f'same command goes on from the last checkpoint',
+      file=sys.stderr,
+    )
+    sys.exit(1)
   except interruption.Interrupted as e:
     logging.getLogger('resnet_jax').info('%s', e)
     sys.exit(128 + e.number)

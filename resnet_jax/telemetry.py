@@ -74,18 +74,18 @@ def start_logging() -> None:
   """Our own lines at INFO from the first host, and quiet libraries."""
   # What libraries log as an error, with a traceback, they also raise.
   absl_logging.set_verbosity(absl_logging.FATAL)
-  sys.excepthook = _excepthook
+  sys.unraisablehook = _unraisablehook
   _log.addHandler(console)
   _log.propagate = False
   first = jax.process_index() == 0
   _log.setLevel(logging.INFO if first else logging.WARNING)
 
 
-def _excepthook(kind: type, error: BaseException, trace: Any) -> None:
+def _unraisablehook(unraisable: Any) -> None:
   # When one array of a checkpoint cannot be written, TensorStore reports so,
   # past Orbax, for each of the others; Orbax raises the first.
-  if str(error) != 'Event loop is closed':
-    sys.__excepthook__(kind, error, trace)
+  if str(unraisable.exc_value) != 'Event loop is closed':
+    sys.__unraisablehook__(unraisable)
 
 
 class Clock:
@@ -214,16 +214,18 @@ class Reporter:
 def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
   """The records of `metrics.jsonl`; none if there is no such file.
 
-  A last line that a kill cut short is left out.
+  A line that a kill cut short, or that is no record, ends them.
   """
   path = workdir / 'metrics.jsonl'
   records = []
   if path.exists():
     for line in path.read_text().splitlines():
       try:
-        records.append(json.loads(line))
-      except json.JSONDecodeError:
+        record = json.loads(line)
+        record['step'], record['split']
+      except (json.JSONDecodeError, KeyError, TypeError):
         break
+      records.append(record)
   return records
 
 

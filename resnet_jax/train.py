@@ -1,6 +1,7 @@
 """The loop, from top to bottom: step, record, evaluate, save."""
 
 import collections
+import contextlib
 import logging
 import pathlib
 import shutil
@@ -37,6 +38,7 @@ def train(
     UserError: something the user can mend; what was saved before stays.
     Interrupted: SIGTERM or SIGINT; everything is saved.
   """
+  config_lib.check(config)
   telemetry.make_workdir(workdir)
   series = checkpoint.Series(
     workdir / 'checkpoints' / 'latest', keep=config.run.checkpoints_kept
@@ -47,15 +49,27 @@ def train(
   run = experiment.build(config)
   _log.info('%s', experiment.describe(run))
   trainer = Trainer(run, workdir, series, newest)
+  try:
+    _loop(trainer)
+    return trainer.finish()
+  except UserError:
+    with contextlib.suppress(UserError):
+      trainer.close()  # what is being written may still become whole
+    raise
+
+
+def _loop(trainer: 'Trainer') -> None:
+  """Every step, with what is due after it."""
+  config, plan = trainer.run.config, trainer.run.plan
   with StopSignals() as signals:
-    for step in range(trainer.first_step, run.plan.steps):
+    for step in range(trainer.first_step, plan.steps):
       trainer.train_step(step)
-      done, last = step + 1, step + 1 == run.plan.steps
+      done, last = step + 1, step + 1 == plan.steps
       if done % config.run.log_every == 0 or last:
         trainer.record(done)
       else:
         trainer.show_progress(done)
-      if done % run.plan.eval_every == 0 or last:
+      if done % plan.eval_every == 0 or last:
         trainer.evaluate(done)
       due, stop = trainer.cadence.decide(done, signals.number)
       if due or stop or last:
@@ -64,11 +78,10 @@ def train(
         trainer.close()
         raise Interrupted(
           f'stopped by {signal.Signals(stop).name} at step {done:,} of '
-          f'{run.plan.steps:,}; saved in {trainer.latest.folder / str(done)}. '
-          f'The same command goes on from there',
+          f'{plan.steps:,}; saved in {trainer.latest.folder / str(done)}. The '
+          f'same command goes on from there',
           stop,
         )
-  return trainer.finish()
 
 
 class Trainer:
@@ -239,8 +252,9 @@ class Trainer:
     bad = int(self._metrics.first_nonfinite.step)
     if bad != NEVER:
       raise UserError(
-        f'the training loss of step {bad + 1:,} is not finite (noticed at '
-        f'step {done:,}); {self.latest.last_good()}. Try a lower '
+        f'the training loss of step {bad + 1:,} is not finite '
+        f'({float(self._metrics.loss.total)}, noticed at step {done:,}); '
+        f'{self.latest.last_good()}. Try a lower '
         f'--config.schedule.learning_rate or --config.schedule.warmup=linear, '
         f'in a new --workdir'
       )

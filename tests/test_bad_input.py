@@ -41,6 +41,8 @@ FIELDS = [
     ['--config.dataset.validation_examples=150'],
     ['150 training examples', '0 to 149'],
   ),
+  ('keep', ['--config.run.checkpoints_kept=-1'], ['checkpoints_kept']),
+  ('pad', ['--config.augment.pad=8'], ['8x8', '0 to 7']),
   ('eval of nothing', ['--mode=eval'], ['no checkpoints', 'train first']),
   (
     'eval of no checkpoint',
@@ -383,6 +385,19 @@ def test_a_foreign_checkpoint(digits_npz, workdir):
   before = content(workdir)
   refused(*arguments(digits_npz, workdir), telling=['none', 'steps 7'])
   assert content(workdir) == before
+
+
+def test_records_that_are_none_do_not_matter(digits_npz, workdir):
+  with (workdir / 'metrics.jsonl').open('a') as file:
+    file.write('{"no": "step"}\n{"step": 30, "spl')
+  out = command.run_well(*arguments(digits_npz, workdir))
+  assert 'resumed at step 30' in out
+
+
+def test_a_folder_in_place_of_the_records(digits_npz, workdir):
+  (workdir / 'metrics.jsonl').unlink()
+  (workdir / 'metrics.jsonl').mkdir()
+  refused(*arguments(digits_npz, workdir), telling=['metrics.jsonl', 'Mend'])
 
 
 def test_a_full_disk_keeps_what_was_saved(digits_npz, workdir):
