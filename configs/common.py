@@ -61,7 +61,8 @@ def get_config() -> ml_collections.ConfigDict:
   model.bn_momentum = 0.9
   # Start the last BN scale of each block at 0. Not the paper's.
   model.zero_init_residual = False
-  # Recompute each block in the backward pass: less memory, a third more time.
+  # Recompute each block in the backward pass: less memory, for a second forward
+  # pass, which is a third more arithmetic.
   model.remat = False
 
   config.optimizer = optimizer = ml_collections.ConfigDict()

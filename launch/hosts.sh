@@ -10,5 +10,5 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-exec python3 -m resnet_jax.main \
+exec "${PYTHON:-python3}" -m resnet_jax.main \
   --coordinator="$COORDINATOR" --num_hosts="$HOSTS" --host="$HOST" "$@"

@@ -10,7 +10,7 @@ set -u
 cd "$(dirname "$0")/.."
 
 for attempt in 1 2 3 4 5 6 7 8 9 10; do
-  python3 -m resnet_jax.main "$@"
+  "${PYTHON:-python3}" -m resnet_jax.main "$@"
   code=$?
   case $code in
     0 | 1 | 130) exit $code ;;

@@ -3,6 +3,9 @@
 #
 #   sbatch --nodes=2 launch/slurm.sh --config=configs/cifar_resnet110.py
 #
+# We have had no SLURM to run this on; launch/hosts.sh, which it starts on each
+# node, is what has been run.
+#
 #SBATCH --ntasks-per-node=1
 #SBATCH --gpus-per-node=8
 #SBATCH --exclusive

@@ -36,14 +36,14 @@ class Series:
   """The checkpoints of one folder, by step.
 
   Args:
-    folder: made when the first checkpoint is saved.
-    keep: how many of the newest remain.
+    folder: made if it is not there.
+    keep: how many of the newest remain; None: all, as for one who only reads.
 
   Raises:
     UserError: the folder cannot be written to.
   """
 
-  def __init__(self, folder: str | pathlib.Path, *, keep: int) -> None:
+  def __init__(self, folder: str | pathlib.Path, *, keep: int | None) -> None:
     self.folder = pathlib.Path(folder).absolute()
     self._keep = keep
     self._writing = False
@@ -74,7 +74,7 @@ class Series:
       state=ocp.args.StandardSave(traverse_util.unflatten_dict(tree, sep='/')),
       meta=ocp.args.JsonSave(meta),
     )
-    if not self._writing:
+    if not self._writing:  # see _open
       self._writing = True
       self._manager.close()
       self._manager = self._open()
