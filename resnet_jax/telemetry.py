@@ -152,8 +152,7 @@ class Reporter:
     """Records training since the last record, and shows it."""
     values = values | self._rates(step)
     self._record(step, 'train', values)
-    self._shown = time.monotonic()
-    console.progress(self._line(step, values))
+    self._show(step, values)
 
   def evaluation(self, step: int, split: str, values: dict[str, float]) -> None:
     """Records an evaluation."""
@@ -164,15 +163,18 @@ class Reporter:
 
   def progress(self, step: int, values: dict[str, float]) -> None:
     """Shows training since the last record, and records nothing."""
-    self._shown = time.monotonic()
-    if jax.process_index() == 0:
-      console.progress(self._line(step, values | self._rates(step)))
+    self._show(step, values | self._rates(step))
 
   def close(self) -> None:
     if self._jsonl:
       self._jsonl.close()
     if self._events:
       self._events.close()
+
+  def _show(self, step: int, values: dict[str, float]) -> None:
+    self._shown = time.monotonic()
+    if jax.process_index() == 0:
+      console.progress(self._line(step, values))
 
   def _record(self, step: int, split: str, values: dict[str, float]) -> None:
     if self._jsonl:
