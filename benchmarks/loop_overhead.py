@@ -18,7 +18,8 @@ import jax
 import ml_collections
 
 from resnet_jax import config as config_lib
-from resnet_jax import experiment, step, telemetry, train
+from resnet_jax import experiment, step, train
+from resnet_jax.console import start_logging
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -30,7 +31,7 @@ def main() -> None:
   parser.add_argument('--model', default='cifar_resnet20')
   arguments = parser.parse_args()
 
-  telemetry.start_logging()
+  start_logging()
   config = config_lib.load_file(str(ROOT / 'configs' / 'digits_resnet20.py'))
   config.model.name = arguments.model
   config.duration = f'{arguments.steps} steps'

@@ -14,7 +14,7 @@ import numpy as np
 import optax
 
 from resnet_jax import config as config_lib
-from resnet_jax import evaluate, models, optim, schedules, step, telemetry
+from resnet_jax import environment, evaluate, models, optim, schedules, step
 from resnet_jax.data import sources
 from resnet_jax.data.arrays import ImageSet
 from resnet_jax.data.on_device import Examples
@@ -116,7 +116,7 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
     jax.config.update('jax_enable_x64', True)
   devices = jax.device_count()
   config_lib.check_devices(config, devices)
-  _log.info('%s', telemetry.versions())
+  _log.info('%s', environment.versions())
   _log.info('loading %s ...', config.dataset.npz or config.dataset.name)
   images = sources.load(config.dataset)
   smallest = min(images.image_shape[:2])

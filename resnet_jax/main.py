@@ -24,7 +24,8 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from resnet_jax import config as config_lib
-from resnet_jax import eval_only, interruption, telemetry, train
+from resnet_jax import eval_only, interruption, train
+from resnet_jax.console import console, start_logging
 from resnet_jax.errors import UserError
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -59,7 +60,7 @@ def main(argv: Sequence[str]) -> None:
     jax.config.update('jax_num_cpu_devices', _CPU_DEVICES.value)
   if _COORDINATOR.value:
     _join_hosts()
-  telemetry.start_logging()
+  start_logging()
   config, workdir = _CONFIG.value, _WORKDIR.value
   if _MODE.value == 'eval':
     path = _CHECKPOINT.value
@@ -100,13 +101,13 @@ def run(argv: Sequence[str] | None = None) -> None:
   try:
     app.run(main, argv, flags_parser=parse_flags)
   except UserError as e:
-    telemetry.console.clear()
+    console.clear()
     if flags.FLAGS.is_parsed() and _TRACEBACK.value:
       raise
     print(f'error: {e}', file=sys.stderr)
     sys.exit(1)
   except OSError as e:  # of our own small files; a full disk, most likely
-    telemetry.console.clear()
+    console.clear()
     if _TRACEBACK.value:
       raise
     print(

@@ -1,91 +1,20 @@
-"""What a run says and leaves behind: console, metrics.jsonl, TensorBoard."""
+"""What a run leaves behind: metrics.jsonl, TensorBoard events, JSON files."""
 
 import contextlib
 import json
 import logging
 import os
 import pathlib
-import platform
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from importlib import metadata
 from typing import Any
 
 import jax
-from absl import logging as absl_logging
 
-import resnet_jax
+from resnet_jax.console import console
 from resnet_jax.errors import UserError
 
 _log = logging.getLogger('resnet_jax')
-
-_PACKAGES = (
-  'jax',
-  'jaxlib',
-  'flax',
-  'optax',
-  'orbax-checkpoint',
-  'clu',
-  'numpy',
-  'tensorflow-datasets',
-)
-
-
-class Console(logging.Handler):
-  """Log lines on stdout, with one live line below them on a terminal."""
-
-  def __init__(self) -> None:
-    super().__init__()
-    self.setFormatter(logging.Formatter('%(message)s'))
-    self._live = sys.stdout.isatty()
-    self._width = 0
-    # Seconds between two progress lines: they scroll unless they are live.
-    self.interval = 1.0 if self._live else 30.0
-
-  def emit(self, record: logging.LogRecord) -> None:
-    text = self.format(record)
-    if record.levelno >= logging.WARNING:
-      text = f'{record.levelname.lower()}: {text}'
-    self.clear()
-    print(text, flush=True)
-
-  def progress(self, text: str) -> None:
-    """Shows `text` in place of the last progress on a terminal."""
-    if not self._live:
-      print(text, flush=True)
-      return
-    self.clear()
-    print(text, end='', flush=True)
-    self._width = len(text)
-
-  def clear(self) -> None:
-    """Takes the live line away."""
-    if self._width:
-      print('\r' + ' ' * self._width + '\r', end='', flush=True)
-      self._width = 0
-
-
-console = Console()
-
-
-def start_logging() -> None:
-  """Our own lines at INFO from the first host, and quiet libraries."""
-  # What libraries log as an error, with a traceback, they also raise.
-  absl_logging.set_verbosity(absl_logging.FATAL)
-  sys.unraisablehook = _unraisablehook
-  _log.addHandler(console)
-  _log.propagate = False
-  first = jax.process_index() == 0
-  _log.setLevel(logging.INFO if first else logging.WARNING)
-
-
-def _unraisablehook(unraisable: Any) -> None:
-  # When one array of a checkpoint cannot be written, TensorStore reports so,
-  # past Orbax, for each of the others; Orbax raises the first.
-  if str(unraisable.exc_value) != 'Event loop is closed':
-    sys.__unraisablehook__(unraisable)
 
 
 class Clock:
@@ -255,56 +184,6 @@ def write_json(path: pathlib.Path, content: dict[str, Any]) -> None:
     draft = path.with_suffix('.draft')
     draft.write_text(json.dumps(content, indent=2) + '\n')
     draft.rename(path)
-
-
-def versions() -> str:
-  """Of what matters most to a result, on one line."""
-  names = ('jax', 'flax', 'optax')
-  return ', '.join(
-    [
-      f'resnet_jax {resnet_jax.__version__}',
-      *(f'{name} {_version(name)}' for name in names),
-      f'Python {platform.python_version()}',
-    ]
-  )
-
-
-def environment() -> dict[str, Any]:
-  """Versions, devices, commit and command: what a figure depends on."""
-  return {
-    'command': ' '.join(sys.argv),
-    'commit': _commit(),
-    'python': platform.python_version(),
-    'platform': platform.platform(),
-    'cpus': os.cpu_count(),
-    'backend': jax.default_backend(),
-    'device': jax.devices()[0].device_kind,
-    'devices': jax.device_count(),
-    'hosts': jax.process_count(),
-    'packages': {name: _version(name) for name in _PACKAGES},
-  }
-
-
-def _commit() -> str | None:
-  """The commit of the source, with a + where it was edited since."""
-  try:
-    result = subprocess.run(
-      ['git', 'describe', '--always', '--abbrev=12', '--dirty=+'],
-      cwd=pathlib.Path(__file__).parent,
-      capture_output=True,
-      text=True,
-      check=True,
-    )
-  except (OSError, subprocess.CalledProcessError):
-    return None
-  return result.stdout.strip()
-
-
-def _version(package: str) -> str | None:
-  try:
-    return metadata.version(package)
-  except metadata.PackageNotFoundError:
-    return None
 
 
 def _event_writer(workdir: pathlib.Path) -> Any:

@@ -11,7 +11,14 @@ from typing import Any
 import jax
 import ml_collections
 
-from resnet_jax import checkpoint, curves, experiment, resume, telemetry
+from resnet_jax import (
+  checkpoint,
+  curves,
+  environment,
+  experiment,
+  resume,
+  telemetry,
+)
 from resnet_jax import config as config_lib
 from resnet_jax.errors import UserError
 from resnet_jax.evaluate import Result, variables_of
@@ -122,7 +129,7 @@ class Trainer:
     telemetry.write_json(
       workdir / 'config.json', config_lib.to_json(run.config)
     )
-    telemetry.write_json(workdir / 'environment.json', telemetry.environment())
+    telemetry.write_json(workdir / 'environment.json', environment.describe())
     self.clock = telemetry.Clock()
     self.reporter = telemetry.Reporter(
       workdir,
@@ -205,7 +212,7 @@ class Trainer:
         for kind, by_split in results.items()
       },
       'seconds': self.clock.seconds | {'train': self.clock.training()},
-      'environment': telemetry.environment(),
+      'environment': environment.describe(),
     }
     self.close()
     telemetry.write_json(self.workdir / 'results.json', record)

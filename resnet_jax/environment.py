@@ -1,0 +1,74 @@
+"""What a figure depends on besides its config: versions, devices, commit."""
+
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from typing import Any
+
+import jax
+
+import resnet_jax
+
+_PACKAGES = (
+  'jax',
+  'jaxlib',
+  'flax',
+  'optax',
+  'orbax-checkpoint',
+  'clu',
+  'numpy',
+  'tensorflow-datasets',
+)
+
+
+def versions() -> str:
+  """Of what matters most to a result, on one line."""
+  names = ('jax', 'flax', 'optax')
+  return ', '.join(
+    [
+      f'resnet_jax {resnet_jax.__version__}',
+      *(f'{name} {_version(name)}' for name in names),
+      f'Python {platform.python_version()}',
+    ]
+  )
+
+
+def describe() -> dict[str, Any]:
+  """Versions, devices, commit and command: what a figure depends on."""
+  return {
+    'command': ' '.join(sys.argv),
+    'commit': _commit(),
+    'python': platform.python_version(),
+    'platform': platform.platform(),
+    'cpus': os.cpu_count(),
+    'backend': jax.default_backend(),
+    'device': jax.devices()[0].device_kind,
+    'devices': jax.device_count(),
+    'hosts': jax.process_count(),
+    'packages': {name: _version(name) for name in _PACKAGES},
+  }
+
+
+def _commit() -> str | None:
+  """The commit of the source, with a + where it was edited since."""
+  try:
+    result = subprocess.run(
+      ['git', 'describe', '--always', '--abbrev=12', '--dirty=+'],
+      cwd=pathlib.Path(__file__).parent,
+      capture_output=True,
+      text=True,
+      check=True,
+    )
+  except (OSError, subprocess.CalledProcessError):
+    return None
+  return result.stdout.strip()
+
+
+def _version(package: str) -> str | None:
+  try:
+    return metadata.version(package)
+  except metadata.PackageNotFoundError:
+    return None
