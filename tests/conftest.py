@@ -24,3 +24,14 @@ def digits_npz(tmp_path_factory) -> pathlib.Path:
   file = tmp_path_factory.mktemp('data') / 'digits.npz'
   command.write_digits(file)
   return file
+
+
+@pytest.fixture(scope='module')
+def quick_compilation():
+  """XLA's optimizer takes most of the time that nets this small need."""
+  import jax  # reads the environment, which is set above
+
+  before = jax.config.read('jax_disable_most_optimizations')
+  jax.config.update('jax_disable_most_optimizations', True)
+  yield
+  jax.config.update('jax_disable_most_optimizations', before)

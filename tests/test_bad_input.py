@@ -346,7 +346,12 @@ def empty_meta(folder):
   (folder / 'meta' / 'metadata').write_text('{}')
 
 
-DAMAGE = [truncate, flip_a_bit, lose_meta, empty_meta]
+DAMAGE = [
+  flip_a_bit,
+  lose_meta,
+  pytest.param(truncate, marks=pytest.mark.slow),
+  pytest.param(empty_meta, marks=pytest.mark.slow),
+]
 
 
 @pytest.mark.parametrize('damage', DAMAGE)

@@ -12,6 +12,8 @@ import pytest
 
 from resnet_jax import models
 
+pytestmark = pytest.mark.usefixtures('quick_compilation')
+
 EPSILON = 1e-5
 # In float64 the two sides differ by summation order alone, some 1e-13.
 TOLERANCE = 1e-9
@@ -37,15 +39,6 @@ BLOCKS = {
 }
 every_block = pytest.mark.parametrize('name', BLOCKS)
 every_shortcut = pytest.mark.parametrize('shortcut', ['A', 'B', 'C', None])
-
-
-@pytest.fixture(autouse=True, scope='module')
-def quick_compilation():
-  """XLA's optimizer takes most of the time that nets this small need."""
-  before = jax.config.read('jax_disable_most_optimizations')
-  jax.config.update('jax_disable_most_optimizations', True)
-  yield
-  jax.config.update('jax_disable_most_optimizations', before)
 
 
 @pytest.fixture(autouse=True)

@@ -12,14 +12,7 @@ import pytest
 
 from resnet_jax import models
 
-
-@pytest.fixture(autouse=True, scope='module')
-def quick_compilation():
-  """XLA's optimizer takes most of the time that nets this small need."""
-  before = jax.config.read('jax_disable_most_optimizations')
-  jax.config.update('jax_disable_most_optimizations', True)
-  yield
-  jax.config.update('jax_disable_most_optimizations', before)
+pytestmark = pytest.mark.usefixtures('quick_compilation')
 
 
 def init(name, shape=(1, 8, 8, 3), **overrides):
