@@ -77,7 +77,8 @@ def test_float64_runs_agree_after_50_steps(
   np.testing.assert_array_equal(many['evaluation'], one['evaluation'])
 
 
-@pytest.mark.parametrize('devices', [pytest.param(2, marks=slow), 4])
+@slow
+@pytest.mark.parametrize('devices', [2, 4])
 def test_float32_gradients_of_the_first_step_agree(
   one_device, tmp_path, digits_npz, devices
 ):
