@@ -2,7 +2,7 @@
 
 Not a row of the paper. Seen over three seeds, at the end of 500 steps:
 44 to 62 % TRAINING error, where ResNet-56 has less than 1 %.
-Cost: 852,730 parameters; about two minutes on two cores.
+Cost: 852,730 parameters; two to five minutes on two cores.
 
   python -m resnet_jax.main --config=configs/digits_plain56.py
 """
