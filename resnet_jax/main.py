@@ -16,7 +16,7 @@ import re
 import sys
 from collections.abc import Sequence
 
-# TensorFlow reads these when it is imported, which is later and not always.
+# TensorFlow reads this when it is imported, which is later and not always.
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 import jax
@@ -42,7 +42,7 @@ _TRACEBACK = flags.DEFINE_bool(
   'traceback', False, 'Show where in the source an error was found'
 )
 _CPU_DEVICES = flags.DEFINE_integer(
-  'cpu_devices', 1, 'Without a GPU: devices to make of the CPU; best, its cores'
+  'cpu_devices', 1, 'Without a GPU: devices to make of the CPU, up to its cores'
 )
 _COORDINATOR = flags.DEFINE_string(
   'coordinator', None, 'Several hosts: HOST:PORT of the first; see launch/'
