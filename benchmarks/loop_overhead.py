@@ -18,8 +18,10 @@ import jax
 import ml_collections
 
 from resnet_jax import config as config_lib
-from resnet_jax import experiment, step, train
+from resnet_jax import experiment, train
 from resnet_jax.console import start_logging
+from resnet_jax.placement import replicate
+from resnet_jax.state import TrainMetrics
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -54,14 +56,10 @@ def bare(config: ml_collections.ConfigDict) -> float:
   """Images per second of the compiled step alone."""
   run = experiment.build(config)
   compiled = run.train_step()
-  state, metrics = step.replicate(
-    (run.initial_state(), step.TrainMetrics.empty())
-  )
-  orders = [run.feed.at(k) for k in range(run.plan.steps)]
-  for k, order in enumerate(orders):
-    state, metrics = compiled(
-      state, metrics, run.examples['train'], order, run.replicas
-    )
+  state, metrics = replicate((run.initial_state(), TrainMetrics.empty()))
+  batches = [run.feed.at(k) for k in range(run.plan.steps)]
+  for k, batch in enumerate(batches):
+    state, metrics = compiled(state, metrics, *batch)
     if k == 0 or jax.default_backend() == 'cpu':
       jax.block_until_ready(metrics)
     if k == 0:

@@ -204,10 +204,8 @@ class _DamagedError(Exception):
   """A checkpoint that is not what was written."""
 
 
-def read_step(
-  path: str | pathlib.Path,
-) -> tuple[dict[str, Any], dict[str, Any]]:
-  """The arrays by name, and the meta, of one checkpoint: SERIES/STEP.
+def read_step(path: str | pathlib.Path) -> Found:
+  """One checkpoint, by its folder SERIES/STEP.
 
   Raises:
     UserError: there is no such checkpoint, or it is damaged.

@@ -15,7 +15,7 @@ from typing import Any
 import ml_collections
 from absl import flags
 
-from resnet_jax import durations, models
+from resnet_jax import durations, models, views
 from resnet_jax.errors import UserError, did_you_mean
 
 
@@ -118,11 +118,18 @@ def check(config: ml_collections.ConfigDict) -> None:
     'bn_recompute_batches': 0,
     'dataset.validation_examples': 0,
     'dataset.validation_seed': 0,
+    'dataset.crop_size': 0,
+    'dataset.max_damaged': 0,
     'augment.pad': 0,
+    'augment.pca_std': 0,
     'model.bn_group_size': 0,
     'optimizer.weight_decay': 0,
+    'schedule.plateau_window': 1,
+    'schedule.plateau_threshold': 0,
+    'finetune.frozen_stages': 0,
     'run.log_every': 1,
     'run.eval_batch_size': 1,
+    'run.microbatches': 1,
     'run.checkpoints_kept': 1,
   }
   for field, low in at_least.items():
@@ -133,14 +140,31 @@ def check(config: ml_collections.ConfigDict) -> None:
     value = _get(config, field)
     if not 0 <= value < 1:
       raise UserError(f'config.{field} is {value}; it must be in [0, 1)')
-  dtypes = ('float32', 'bfloat16', 'float64')
-  if config.model.dtype not in dtypes:
-    raise UserError(
-      f'config.model.dtype is {config.model.dtype!r}'
-      f'{did_you_mean(config.model.dtype, dtypes)}; it can be '
-      f'{", ".join(dtypes)}'
-    )
+  choices = {
+    'model.dtype': ('float32', 'bfloat16', 'float64'),
+    'dataset.mean': ('pixel', 'channel', 'imagenet'),
+    'augment.crop': ('shorter_side', 'inception'),
+    'test.views': views.NAMES,
+  }
+  for field, names in choices.items():
+    value = _get(config, field)
+    if value not in names:
+      raise UserError(
+        f'config.{field} is {value!r}{did_you_mean(value, names)}; it can be '
+        f'{", ".join(names)}'
+      )
+  _check_data(config)
   create_model(config, num_classes=1)
+
+
+def test_views(config: ml_collections.ConfigDict) -> views.Views:
+  """How `config.test` looks at an image."""
+  test, crop = config.test, config.dataset.crop_size
+  if not crop:
+    return views.Views(test.views, (), 0)
+  dense = test.views == 'dense'
+  sides = test.dense_shorter_sides if dense else (test.shorter_side,)
+  return views.Views(test.views, tuple(sides), crop)
 
 
 def create_model(
@@ -155,6 +179,8 @@ def create_model(
     UserError: as `models.create` raises ValueError.
   """
   overrides = config.model.to_dict()
+  overrides['frozen_stages'] = config.finetune.frozen_stages
+  overrides['frozen_bn'] = config.finetune.frozen_bn
   name = overrides.pop('name')
   overrides = {k: v for k, v in overrides.items() if v is not None}
   try:
@@ -193,6 +219,20 @@ def check_devices(config: ml_collections.ConfigDict, devices: int) -> None:
       f'each, and BN groups of {group} (config.model.bn_group_size) neither '
       f'divide that nor are a multiple of it; try a group of {share}'
     )
+  parts = config.run.microbatches
+  if share % parts:
+    raise UserError(
+      f'config.run.microbatches is {parts}, which does not divide the {share} '
+      f'examples of a device (config.batch_size {batch} on {devices} devices)'
+    )
+  frozen = config.finetune.frozen_bn
+  if parts > 1 and not frozen and (share // parts) % (group or batch):
+    raise UserError(
+      f'config.run.microbatches {parts} leaves {share // parts} examples of a '
+      f'device in a part, and BN groups of {group or batch} '
+      f'(config.model.bn_group_size) must fit into one; a part must be a '
+      f'multiple of that'
+    )
 
 
 def plan(config: ml_collections.ConfigDict, train_examples: int) -> Plan:
@@ -227,6 +267,26 @@ def plan(config: ml_collections.ConfigDict, train_examples: int) -> Plan:
   )
 
 
+def check_validation(
+  config: ml_collections.ConfigDict, sizes: dict[str, int]
+) -> None:
+  """Refuses to choose by what the result is read from.
+
+  Args:
+    config: of a run that chooses by validation error.
+    sizes: examples, by split.
+
+  Raises:
+    UserError: there is no validation split.
+  """
+  if 'validation' not in sizes:
+    raise UserError(
+      f"config.schedule.name 'plateau' goes by the validation error, and the "
+      f'data have only {", ".join(sizes)}; hold some out with '
+      f'--config.dataset.validation_examples={max(1, sizes["train"] // 10)}'
+    )
+
+
 def to_json(config: ml_collections.ConfigDict) -> dict[str, Any]:
   """`config` in the types of JSON, as it is written to disk."""
   return json.loads(json.dumps(config.to_dict()))
@@ -238,15 +298,87 @@ def result_changes(
   """Fields that differ and change the result: field to (old, new) value.
 
   What is in `run` changes nothing, and where the data lies does not either:
-  its content has a fingerprint of its own.
+  its content has a fingerprint of its own. Nor does where training started
+  from: it has been loaded.
   """
-  free = ('run.', 'dataset.data_dir', 'dataset.npz', 'dataset.name')
+  free = (
+    'run.',
+    'dataset.data_dir',
+    'dataset.npz',
+    'dataset.name',
+    'dataset.folder',
+    'dataset.mean_file',
+    'finetune.checkpoint',
+  )
   old, new = _fields(old), _fields(new)
   return {
     field: (old.get(field), new.get(field))
     for field in sorted(old.keys() | new.keys())
     if not field.startswith(free) and old.get(field) != new.get(field)
   }
+
+
+def _check_data(config: ml_collections.ConfigDict) -> None:
+  """Refuses what does not go with the kind of data that is asked for."""
+  dataset, augment = config.dataset, config.augment
+  named = [name for name in ('npz', 'folder') if dataset[name]]
+  if len(named) > 1:
+    raise UserError(
+      'config.dataset.npz and config.dataset.folder are both set; clear one '
+      "with ''"
+    )
+  if not (named or dataset.name):
+    raise UserError(
+      'say which pictures: --config.dataset.folder=DIR, a folder with '
+      'train/<class>/* and val/<class>/*'
+    )
+  if dataset.folder and not dataset.crop_size:
+    raise UserError(
+      'config.dataset.folder is for pictures, which are cropped to '
+      'config.dataset.crop_size, and that is 0; set it, such as 224'
+    )
+  if dataset.npz and dataset.crop_size:
+    raise UserError(
+      'config.dataset.npz is for images of one size, which are not cropped; '
+      'set config.dataset.crop_size to 0'
+    )
+  if not dataset.crop_size:
+    if config.test.views != 'single':
+      raise UserError(
+        f'config.test.views {config.test.views!r} is for pictures of many '
+        f"sizes (config.dataset.crop_size above 0); here it can be 'single'"
+      )
+    if augment.pca_std:
+      raise UserError(
+        'config.augment.pca_std is for pictures (config.dataset.crop_size '
+        'above 0); set it to 0'
+      )
+    return
+  if augment.pad:
+    raise UserError(
+      f'config.augment.pad is {augment.pad}, and pictures are not padded '
+      f'(config.dataset.crop_size is {dataset.crop_size}); set it to 0'
+    )
+  spans = {
+    'augment.shorter_side': tuple(augment.shorter_side),
+    'test.shorter_side': (config.test.shorter_side,),
+    'test.dense_shorter_sides': tuple(config.test.dense_shorter_sides),
+  }
+  for field, sides in spans.items():
+    whole = all(isinstance(side, int) for side in sides)
+    if not sides or not whole or min(sides) < dataset.crop_size:
+      raise UserError(
+        f'config.{field} is {", ".join(map(str, sides)) or "empty"}; crops of '
+        f'{dataset.crop_size} pixels (config.dataset.crop_size) need whole '
+        f'numbers of at least that'
+      )
+  if len(augment.shorter_side) != 2 or (
+    augment.shorter_side[0] > augment.shorter_side[1]
+  ):
+    raise UserError(
+      f'config.augment.shorter_side is {tuple(augment.shorter_side)}; it must '
+      f'be the least and the greatest length, such as (256, 480)'
+    )
 
 
 def _fields(tree: dict[str, Any], prefix: str = '') -> dict[str, Any]:

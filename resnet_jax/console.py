@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import time
 from typing import Any
 
 import jax
@@ -45,6 +46,37 @@ class Console(logging.Handler):
 
 
 console = Console()
+
+
+class Progress:
+  """Shows how far a pass has come, with its rate and the time left."""
+
+  def __init__(self, title: str, total: int) -> None:
+    self._title = title
+    self._total = total
+    self._done = 0
+    self._start = self._shown = time.monotonic()
+
+  def add(self, count: int) -> None:
+    self._done = min(self._done + count, self._total)
+    now = time.monotonic()
+    if now - self._shown >= console.interval and jax.process_index() == 0:
+      self._shown = now
+      rate = self._done / (now - self._start)
+      left = (self._total - self._done) / rate
+      console.progress(
+        f'{self._title}: {self._done:,} of {self._total:,}  {rate:,.0f}/s  '
+        f'{clock_face(left)} left'
+      )
+
+
+def clock_face(seconds: float) -> str:
+  """As '4:02', or '1:04:02' with hours."""
+  minutes, seconds = divmod(round(seconds), 60)
+  hours, minutes = divmod(minutes, 60)
+  if hours:
+    return f'{hours}:{minutes:02}:{seconds:02}'
+  return f'{minutes}:{seconds:02}'
 
 
 def start_logging() -> None:

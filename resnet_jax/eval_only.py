@@ -1,15 +1,20 @@
-"""Evaluates what a run has saved, by the same function as its loop."""
+"""Evaluates what was saved, by the same function as the training loop."""
 
 import logging
 import pathlib
+from collections.abc import Sequence
 
+import jax
+import jax.numpy as jnp
 import ml_collections
 
-from resnet_jax import checkpoint, experiment
+from resnet_jax import checkpoint, experiment, finetune
 from resnet_jax import config as config_lib
+from resnet_jax.data.feed import Data
 from resnet_jax.errors import UserError
-from resnet_jax.evaluate import Result, variables_of
-from resnet_jax.step import TrainMetrics, replicate
+from resnet_jax.evaluate import Evaluator
+from resnet_jax.placement import replicate
+from resnet_jax.scores import Result, Scores, average, tally
 
 _log = logging.getLogger('resnet_jax')
 
@@ -20,42 +25,88 @@ def evaluate_saved(
   config: ml_collections.ConfigDict | None,
   *,
   workdir: pathlib.Path | None = None,
-  path: pathlib.Path | None = None,
+  paths: Sequence[pathlib.Path] = (),
+  per_class: pathlib.Path | None = None,
 ) -> dict[str, dict[str, Result]]:
-  """Evaluates one checkpoint, or the newest of each series of a run.
+  """Evaluates checkpoints, or the newest of each series of a run.
 
   Args:
-    config: where the data are and what the network is; None: as the
-      checkpoint says.
+    config: where the data are and how to look at them; None: as the first
+      checkpoint says. The networks are those of the checkpoints.
     workdir: of the run.
-    path: of one checkpoint, SERIES/STEP; in place of `workdir`.
+    paths: of checkpoints, SERIES/STEP, in place of `workdir`. More than one
+      are an ensemble, too (Table 5).
+    per_class: a CSV file to write, of the last that is evaluated.
 
   Returns:
-    Path of the checkpoint to split to result.
+    Path of the checkpoint, or 'ensemble', to split to result.
 
   Raises:
-    UserError: there is no whole checkpoint, or it is of another network.
+    UserError: there is no whole checkpoint, or it is of other classes.
   """
-  found = [checkpoint.read_step(path)] if path else _newest_of_each(workdir)
+  found = [checkpoint.read_step(path) for path in paths]
+  found = found or _newest_of_each(workdir)
   if config is None:
-    config = ml_collections.ConfigDict(found[0].meta['config'])
+    config = _config_of(found[0])
   config_lib.check(config)
-  run = experiment.build(config)
-  _log.info('%s', experiment.describe(run))
-  template = {'state': run.initial_state(), 'metrics': TrainMetrics.empty()}
-  evaluator = run.evaluator()
-  results = {}
+  data = experiment.load_data(config)
+  evaluator = Evaluator(config, data)
+  _log.info('%s', experiment.describe_data(data, evaluator))
+  scores, results = {}, {}
   for one in found:
-    state = checkpoint.fill(template, one.arrays, one.path)['state']
-    variables = replicate(variables_of(state))
-    if one.meta['data'] != run.fingerprint:
-      _log.warning('%s was trained on other data than these', one.path)
-    results[str(one.path)] = by_split = {}
-    for split in run.examples:
-      if split != 'train':
-        by_split[split] = evaluator(variables, split)
-        _log.info('%s  %s %s', one.path, split, by_split[split])
+    scores[str(one.path)] = _scores(one, config, data, evaluator)
+  if len(paths) > 1:
+    scores['ensemble'] = {
+      split: average([of[split] for of in scores.values()])
+      for split in evaluator.splits
+    }
+  for name, by_split in scores.items():
+    results[name] = {split: tally(s) for split, s in by_split.items()}
+    for split, result in results[name].items():
+      _log.info('%s  %s %s', name, split, result)
+  if per_class is not None and jax.process_index() == 0:
+    result.write_csv(per_class, data.class_names)
+    _log.info('%s: %s of %s by class', per_class, split, name)
   return results
+
+
+def _scores(
+  found: checkpoint.Found,
+  config: ml_collections.ConfigDict,
+  data: Data,
+  evaluator: Evaluator,
+) -> dict[str, Scores]:
+  """By split."""
+  config = config.copy_and_resolve_references()
+  finetune.adopt_network(config, found)
+  classes = len(data.class_names)
+  if found.meta['num_classes'] != classes:
+    raise UserError(
+      f'{found.path} tells {found.meta["num_classes"]} classes apart, and '
+      f'{data.name} has {classes}; name data of its own classes with --config'
+    )
+  if found.meta['data'] != data.fingerprint:
+    _log.info('%s was trained on other data than these', found.path)
+  model = config_lib.create_model(config, num_classes=classes)
+  _log.info('%s', experiment.describe_network(model, config, data))
+  template = jax.eval_shape(
+    model.init, jax.random.key(0), jnp.zeros((1, *data.image_shape))
+  )
+  variables = replicate(finetune.variables_of(found, template))
+  return {
+    split: evaluator.scores(model, variables, split)
+    for split in evaluator.splits
+  }
+
+
+def _config_of(found: checkpoint.Found) -> ml_collections.ConfigDict:
+  config = found.meta['config']
+  if 'dataset' not in config:
+    raise UserError(
+      f'{found.path} was imported, and says nothing of data: add '
+      f'--config=configs/FILE.py, and what it needs to find them'
+    )
+  return ml_collections.ConfigDict(config)
 
 
 def _newest_of_each(workdir: pathlib.Path | None) -> list[checkpoint.Found]:

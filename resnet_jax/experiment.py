@@ -1,11 +1,13 @@
 """What a config comes to on this machine: data, network, recipe, steps.
 
-Training and evaluation alike begin here, and all that can be refused is
-refused here, the cheap checks first.
+Training begins here, and all that can be refused is refused here, the cheap
+checks first.
 """
 
 import dataclasses
 import logging
+import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,178 +15,157 @@ import ml_collections
 import numpy as np
 import optax
 
+from resnet_jax import (
+  checkpoint,
+  environment,
+  finetune,
+  models,
+  optim,
+  schedules,
+  state,
+  step,
+)
 from resnet_jax import config as config_lib
-from resnet_jax import environment, evaluate, models, optim, schedules, step
-from resnet_jax.data import sources
-from resnet_jax.data.arrays import ImageSet
-from resnet_jax.data.on_device import Examples
-from resnet_jax.data.order import OrderFeed
-from resnet_jax.errors import UserError
+from resnet_jax.data.feed import Data, Feed
+from resnet_jax.data.load import load
+from resnet_jax.data.normalization import Normalization
+from resnet_jax.evaluate import Evaluator, recompute_batch_stats
+from resnet_jax.placement import AXIS
 
 _log = logging.getLogger('resnet_jax')
 
 
 @dataclasses.dataclass
 class Experiment:
-  """The parts of a run; `examples` are its splits on the devices."""
+  """The parts of a run."""
 
   config: ml_collections.ConfigDict
-  images: ImageSet
-  fingerprint: str
+  data: Data
+  normalization: Normalization
   plan: config_lib.Plan
   model: models.ResNet
   optimizer: optax.GradientTransformationExtraArgs
   schedule: schedules.Schedule
-  examples: dict[str, Examples]
-  feed: OrderFeed
-  replicas: jax.Array
-  eval_batch_size: int
+  feed: Feed
+  evaluator: Evaluator
 
-  def initial_state(self) -> step.TrainState:
+  def initial_state(self) -> state.TrainState:
     """The state before the first step, on the host."""
-    mean_image = self.images.train.images.mean(0, dtype=np.float64)
-    return step.create_state(
+    return state.create_state(
       self.model,
       self.optimizer,
       self.schedule,
       seed=self.config.seed,
-      mean_image=mean_image.astype(np.float32),
+      image_shape=self.data.image_shape,
+      normalization=self.normalization,
     )
 
-  def batching(self) -> step.Batching:
-    return step.Batching(
-      seed=self.config.seed,
-      batch_size=self.config.batch_size,
-      pad=self.config.augment.pad,
-      flip=self.config.augment.flip,
-    )
+  def first_state(self) -> state.TrainState:
+    """As `initial_state`, with the weights that the config starts from."""
+    fresh = self.initial_state()
+    if not self.config.finetune.checkpoint:
+      return fresh
+    return finetune.start(self.config, fresh, self.data.class_names)
 
   def train_step(self) -> Any:
     return step.make_train_step(
       self.model,
       self.optimizer,
       self.schedule,
-      self.batching(),
+      self.feed.make_batch,
       label_smoothing=self.config.label_smoothing,
+      microbatches=self.config.run.microbatches,
     )
 
-  def batch_stats_step(self) -> Any:
-    return step.make_batch_stats_step(self.model, self.batching())
-
-  def evaluator(self) -> Any:
-    """evaluator(variables, split name) -> `evaluate.Result`."""
-    eval_step = step.make_eval_step(self.model, batch_size=self.eval_batch_size)
-
-    def run(variables: dict[str, Any], split: str) -> evaluate.Result:
-      return evaluate.evaluate(
-        eval_step,
-        variables,
-        self.examples[split],
-        self.replicas,
-        batch_size=self.eval_batch_size,
-      )
-
-    return run
-
-  def recompute_batch_stats(self, state: step.TrainState) -> Any:
+  def recompute_batch_stats(self, trained: state.TrainState) -> Any:
     """BN statistics over the batches that would follow the last step."""
-    first = self.plan.steps
-    batches = (
-      (np.int32(k), self.examples['train'], self.feed.at(k))
-      for k in range(first, first + self.config.bn_recompute_batches)
-    )
-    return evaluate.recompute_batch_stats(
-      self.batch_stats_step(), state, batches, self.replicas
+    first, count = self.plan.steps, self.config.bn_recompute_batches
+    return recompute_batch_stats(
+      step.make_batch_stats_step(self.model, self.feed.make_batch),
+      trained,
+      ((np.int32(k), self.feed.at(k)) for k in range(first, first + count)),
+      count=count,
     )
 
   def meta(self) -> dict[str, Any]:
     """What a checkpoint of this run must tell."""
     return {
       'config': config_lib.to_json(self.config),
-      'data': self.fingerprint,
-      'num_classes': self.images.num_classes,
+      'data': self.data.fingerprint,
+      'num_classes': len(self.data.class_names),
+      'class_names': list(self.data.class_names),
     }
 
 
 def build(config: ml_collections.ConfigDict) -> Experiment:
   """Loads the data of a config that was checked, and builds its parts.
 
+  Where training starts from a checkpoint, `config.model` becomes its network.
+
   Raises:
     UserError: what is asked for cannot be run, here or anywhere.
   """
-  if config.model.dtype == 'float64':
-    jax.config.update('jax_enable_x64', True)
-  devices = jax.device_count()
-  config_lib.check_devices(config, devices)
-  _log.info('%s', environment.versions())
-  _log.info('loading %s ...', config.dataset.npz or config.dataset.name)
-  images = sources.load(config.dataset)
-  smallest = min(images.image_shape[:2])
-  if config.augment.pad >= smallest:
-    raise UserError(
-      f'config.augment.pad is {config.augment.pad}; images are '
-      f'{images.image_shape[0]}x{images.image_shape[1]}, and crops that miss '
-      f'them show nothing: it can be 0 to {smallest - 1}'
-    )
-  plan = config_lib.plan(config, len(images.train))
+  config_lib.check_devices(config, jax.device_count())
+  normalization = None
+  if path := config.finetune.checkpoint:
+    found = checkpoint.read_step(pathlib.Path(path).expanduser())
+    finetune.adopt_network(config, found)
+    normalization = finetune.normalization_of(found)
+  data = load_data(config)
+  if normalization is None:
+    normalization = data.normalization(config)
+  plan = config_lib.plan(config, data.sizes['train'])
   schedule = schedules.create(
     config.schedule, steps=plan.steps, steps_per_epoch=plan.steps_per_epoch
   )
+  if schedule.name == 'plateau':
+    config_lib.check_validation(config, data.sizes)
   model = config_lib.create_model(
-    config, num_classes=images.num_classes, axis_name=step.AXIS
+    config, num_classes=len(data.class_names), axis_name=AXIS
   )
-  optimizer = optim.create(**config.optimizer.to_dict())
-  put = step.replicate
-  splits = images.splits()
-  largest = max(len(s) for name, s in splits.items() if name != 'train')
-  eval_batch_size = min(config.run.eval_batch_size, largest)
   return Experiment(
     config=config,
-    images=images,
-    fingerprint=images.fingerprint(),
+    data=data,
+    normalization=normalization,
     plan=plan,
     model=model,
-    optimizer=optimizer,
+    optimizer=optim.create(**config.optimizer.to_dict(), frozen=_frozen(model)),
     schedule=schedule,
-    examples={
-      name: put(Examples(s.images, s.labels.astype(np.int32)))
-      for name, s in splits.items()
-    },
-    feed=OrderFeed(
-      seed=config.seed,
-      examples=len(images.train),
-      batch_size=config.batch_size,
-      put=put,
-    ),
-    replicas=step.replicas(),
-    # Evaluation is exact at any batch size, so round up and do not refuse.
-    eval_batch_size=-(-eval_batch_size // devices) * devices,
+    feed=data.feed(config),
+    evaluator=Evaluator(config, data),
   )
+
+
+def load_data(config: ml_collections.ConfigDict) -> Data:
+  """The data of `config`, and the precision that it asks of JAX.
+
+  Raises:
+    UserError: as `data.load.load`.
+  """
+  if config.model.dtype == 'float64':
+    jax.config.update('jax_enable_x64', True)
+  _log.info('%s', environment.versions())
+  dataset = config.dataset
+  source = dataset.npz or dataset.folder or dataset.name
+  _log.info('loading %s ...', source)
+  return load(dataset)
 
 
 def describe(experiment: Experiment) -> str:
   """The first lines of a run: what, on which data and devices, how long."""
-  config, images, plan = experiment.config, experiment.images, experiment.plan
+  config, plan = experiment.config, experiment.plan
   devices, hosts = jax.local_device_count(), jax.process_count()
   batch, group = config.batch_size, config.model.bn_group_size
-  shape = 'x'.join(map(str, images.image_shape))
-  params = jax.eval_shape(
-    experiment.model.init,
-    jax.random.key(0),
-    jax.ShapeDtypeStruct((1, *images.image_shape), np.float32),
-  )
-  macs = models.count_macs(experiment.model, images.image_shape)
-  sizes = ', '.join(f'{len(s):,} {n}' for n, s in images.splits().items())
   plural = '' if hosts == 1 else 's'
+  parts = config.run.microbatches
   return '\n'.join(
     [
-      f'{config.model.name}: {models.count_params(params):,} parameters, '
-      f'{macs / 1e6:,.2f} million multiply-adds an image, '
-      f'{config.model.dtype}',
-      f'{images.name}: {sizes}; {shape}, {images.num_classes} classes',
+      describe_network(experiment.model, config, experiment.data),
+      describe_data(experiment.data, experiment.evaluator),
       f'{hosts} host{plural} x {devices} {jax.devices()[0].device_kind} '
       f'({jax.default_backend()}); batch {batch} in all, {batch // hosts} a '
-      f'host, {batch // jax.device_count()} a device; BN over groups of '
+      f'host, {batch // jax.device_count()} a device'
+      f'{f" in {parts} parts" if parts > 1 else ""}; BN over groups of '
       f'{group or batch}',
       f'{plan.steps:,} steps = {plan.steps / plan.steps_per_epoch:,.1f} '
       f'epochs; {experiment.schedule.describe()}; momentum '
@@ -192,3 +173,49 @@ def describe(experiment: Experiment) -> str:
       f'{config.optimizer.weight_decay:g}',
     ]
   )
+
+
+def describe_network(
+  model: models.ResNet, config: ml_collections.ConfigDict, data: Data
+) -> str:
+  """Name, size and arithmetic, on one line."""
+  params = jax.eval_shape(
+    model.init,
+    jax.random.key(0),
+    jax.ShapeDtypeStruct((1, *data.image_shape), np.float32),
+  )
+  macs = models.count_macs(model, data.image_shape)
+  departures = [
+    f'{field} {config.model[field]}'
+    for field in ('shortcut', 'version', 'stem_pool')
+    if config.model[field] is not None
+  ]
+  return (
+    f'{", ".join([config.model.name, *departures])}: '
+    f'{models.count_params(params):,} parameters, {macs / 1e6:,.2f} million '
+    f'multiply-adds an image, {config.model.dtype}'
+  )
+
+
+def describe_data(data: Data, evaluator: Evaluator) -> str:
+  """What there is to train and test on, on one line."""
+  sizes = ', '.join(f'{n:,} {split}' for split, n in data.sizes.items())
+  shape = 'x'.join(map(str, data.image_shape))
+  return (
+    f'{data.name}: {sizes}; {shape}, {len(data.class_names)} classes; tested '
+    f'on {evaluator.views.describe()}'
+  )
+
+
+def _frozen(model: models.ResNet) -> Callable[[tuple[str, ...]], bool] | None:
+  """Which parameters stay as they are, by their path."""
+  if not model.frozen_stages and not model.frozen_bn:
+    return None
+  stages = [('conv1', 'bn1'), *((name,) for name in model.stage_names)]
+  names = sum(stages[: model.frozen_stages], ())
+
+  def frozen(path: tuple[str, ...]) -> bool:
+    norm = path[-1] == 'scale' or (path[-1] == 'bias' and path[0] != 'fc')
+    return path[0] in names or (model.frozen_bn and norm)
+
+  return frozen

@@ -4,6 +4,7 @@
   python -m resnet_jax.main --config=FILE --config.FIELD=VALUE ...
   python -m resnet_jax.main --mode=eval --workdir=DIR
   python -m resnet_jax.main --mode=eval --checkpoint=DIR/checkpoints/latest/N
+  python -m resnet_jax.main --mode=mean_image --config=FILE ...
 
 Fields are listed, with their units, in configs/common.py. A run that was cut
 goes on where it was when the same command is given again.
@@ -24,19 +25,26 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from resnet_jax import config as config_lib
-from resnet_jax import eval_only, interruption, train
+from resnet_jax import eval_only, interruption, mean_image, train
 from resnet_jax.console import console, start_logging
 from resnet_jax.errors import UserError
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'Config file; its fields can be set with --config.FIELD=VALUE'
 )
-_MODE = flags.DEFINE_enum('mode', 'train', ['train', 'eval'], 'What to do')
+_MODE = flags.DEFINE_enum(
+  'mode', 'train', ['train', 'eval', 'mean_image'], 'What to do'
+)
 _WORKDIR = flags.DEFINE_string(
   'workdir', None, 'Folder of the run; default: runs/NAME-OF-THE-CONFIG'
 )
-_CHECKPOINT = flags.DEFINE_string(
-  'checkpoint', None, 'With --mode=eval: evaluate this one checkpoint'
+_CHECKPOINT = flags.DEFINE_multi_string(
+  'checkpoint',
+  [],
+  'With --mode=eval: evaluate this checkpoint; given again, an ensemble, too',
+)
+_PER_CLASS = flags.DEFINE_string(
+  'per_class', None, 'With --mode=eval: a CSV file for the results by class'
 )
 _TRACEBACK = flags.DEFINE_bool(
   'traceback', False, 'Show where in the source an error was found'
@@ -63,19 +71,22 @@ def main(argv: Sequence[str]) -> None:
   start_logging()
   config, workdir = _CONFIG.value, _WORKDIR.value
   if _MODE.value == 'eval':
-    path = _CHECKPOINT.value
     if config is not None:
       workdir = workdir or _default_workdir()
     eval_only.evaluate_saved(
       config,
       workdir=pathlib.Path(workdir) if workdir else None,
-      path=pathlib.Path(path) if path else None,
+      paths=[pathlib.Path(path) for path in _CHECKPOINT.value],
+      per_class=pathlib.Path(_PER_CLASS.value) if _PER_CLASS.value else None,
     )
     return
   if config is None:
     raise UserError('say what to train: --config=configs/cifar_resnet20.py')
-  if _CHECKPOINT.value:
-    raise UserError('--checkpoint goes with --mode=eval')
+  if _CHECKPOINT.value or _PER_CLASS.value:
+    raise UserError('--checkpoint and --per_class go with --mode=eval')
+  if _MODE.value == 'mean_image':
+    mean_image.compute(config)
+    return
   train.train(config, pathlib.Path(workdir or _default_workdir()))
 
 

@@ -7,6 +7,7 @@ The learning rate goes into the trace, where `optax.sgd` multiplies it on
 afterwards: the two part ways when the learning rate drops.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import flax.traverse_util
@@ -15,11 +16,29 @@ import optax
 
 
 def create(
-  *, momentum: float, weight_decay: float, nesterov: bool = False
+  *,
+  momentum: float,
+  weight_decay: float,
+  nesterov: bool = False,
+  frozen: Callable[[tuple[str, ...]], bool] | None = None,
 ) -> optax.GradientTransformationExtraArgs:
-  """The update rule; its `update` takes `learning_rate=` for the step."""
+  """The update rule; its `update` takes `learning_rate=` for the step.
+
+  Args:
+    momentum: share of the last update that is repeated.
+    weight_decay: times the weights, added to their gradients.
+    nesterov: look ahead; not the paper's.
+    frozen: whether the parameter of this path stays as it is; None: none do.
+  """
+  keep = optax.identity()
+  if frozen is not None:
+    keep = optax.masked(
+      optax.set_to_zero(),
+      lambda tree: _by_path(tree, frozen),
+    )
   return optax.chain(
     optax.add_decayed_weights(weight_decay, mask=decay_mask),
+    keep,
     _scale_by_learning_rate(),
     optax.trace(momentum, nesterov=nesterov),
   )
@@ -30,9 +49,12 @@ def decay_mask(params: Any) -> Any:
 
   The authors leave the scales and offsets of BN, and biases, alone.
   """
-  flat = flax.traverse_util.flatten_dict(params)
-  kernels = {path: path[-1] == 'kernel' for path in flat}
-  return flax.traverse_util.unflatten_dict(kernels)
+  return _by_path(params, lambda path: path[-1] == 'kernel')
+
+
+def _by_path(tree: Any, which: Callable[[tuple[str, ...]], bool]) -> Any:
+  flat = flax.traverse_util.flatten_dict(tree)
+  return flax.traverse_util.unflatten_dict({p: which(p) for p in flat})
 
 
 def _scale_by_learning_rate() -> optax.GradientTransformationExtraArgs:

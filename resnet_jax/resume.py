@@ -8,7 +8,7 @@ from resnet_jax import checkpoint
 from resnet_jax import config as config_lib
 from resnet_jax.errors import UserError
 from resnet_jax.experiment import Experiment
-from resnet_jax.step import TrainMetrics, TrainState
+from resnet_jax.state import TrainMetrics, TrainState
 
 _log = logging.getLogger('resnet_jax')
 
@@ -45,7 +45,7 @@ def resume(
     UserError: it is of other data, of another network, or of a longer run.
       Nothing on disk has changed then.
   """
-  same_data = newest.meta.get('data') == run.fingerprint
+  same_data = newest.meta.get('data') == run.data.fingerprint
   if not same_data and not run.config.run.resume_changed:
     raise UserError(_refusal(newest, ['the data are not the same']))
   template = {'state': state, 'metrics': metrics}

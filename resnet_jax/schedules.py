@@ -1,7 +1,8 @@
 """Learning rates: a pure function of the step and of a small state.
 
 The state is there for the paper's warm-up of the 110-layer net, which ends
-when the training error is low enough; it travels with the checkpoint.
+when the training error is low enough, and for its drops "when the error
+plateaus" (Sec. 3.4); it travels with the checkpoint.
 """
 
 import dataclasses
@@ -18,23 +19,29 @@ from resnet_jax.errors import UserError, did_you_mean
 if TYPE_CHECKING:
   import ml_collections
 
-NAMES = ('step', 'cosine')
+NAMES = ('step', 'plateau', 'cosine')
 WARMUPS = ('none', 'linear', 'error')
 
 
 @flax.struct.dataclass
 class ScheduleState:
-  """Whether the warm-up by error is over, int32 scalars.
+  """Whether the warm-up by error is over, and what plateaus there were.
 
-  Attributes:
+  Attributes: scalars, int32 unless another type is said.
     warmup_end: the step before which it ended; -1 while it lasts.
     wrong: misclassified examples of the current window of steps.
     seen: its examples.
+    drops: plateaus so far.
+    lowest: the lowest validation error so far, float32; above 1 before any.
+    waited: evaluations since the lowest error or the last drop.
   """
 
   warmup_end: jax.Array
   wrong: jax.Array
   seen: jax.Array
+  drops: jax.Array
+  lowest: jax.Array
+  waited: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +53,8 @@ class Schedule:
   learning_rate: float
   drops: tuple[int, ...]
   drop_factor: float
+  plateau_window: int
+  plateau_threshold: float
   warmup: str
   warmup_learning_rate: float
   warmup_steps: int
@@ -55,7 +64,15 @@ class Schedule:
   def init(self) -> ScheduleState:
     """The state before step 0."""
     end = -1 if self.warmup == 'error' else 0
-    return ScheduleState(jnp.int32(end), jnp.int32(0), jnp.int32(0))
+    # No array twice: the state is donated to each step, leaf by leaf.
+    return ScheduleState(
+      warmup_end=jnp.int32(end),
+      wrong=jnp.int32(0),
+      seen=jnp.int32(0),
+      drops=jnp.int32(0),
+      lowest=jnp.float32(2),
+      waited=jnp.int32(0),
+    )
 
   def at(self, step: jax.Array, state: ScheduleState) -> jax.Array:
     """The learning rate of `step`, float32."""
@@ -65,7 +82,8 @@ class Schedule:
       progress = (step - start) / (self.steps - start)
       rate = peak * 0.5 * (1 + jnp.cos(math.pi * jnp.clip(progress, 0, 1)))
     else:
-      passed = sum((step >= drop).astype(jnp.int32) for drop in self.drops)
+      passed = state.drops
+      passed += sum((step >= drop).astype(jnp.int32) for drop in self.drops)
       rate = peak * jnp.float32(self.drop_factor) ** passed
     low = jnp.float32(self.warmup_learning_rate)
     if self.warmup == 'linear':
@@ -76,7 +94,11 @@ class Schedule:
     return rate.astype(jnp.float32)
 
   def update(
-    self, state: ScheduleState, step: jax.Array, wrong: jax.Array, seen: int
+    self,
+    state: ScheduleState,
+    step: jax.Array,
+    wrong: jax.Array,
+    seen: jax.Array,
   ) -> ScheduleState:
     """The state after `step`, in which `wrong` of `seen` examples were wrong.
 
@@ -86,19 +108,42 @@ class Schedule:
     if self.warmup != 'error':
       return state
     wrong = state.wrong + wrong.astype(jnp.int32)
-    seen = state.seen + seen
+    seen = state.seen + seen.astype(jnp.int32)
     full = (step + 1) % self.warmup_window == 0
     below = full & (wrong < self.warmup_error * seen) & (state.warmup_end < 0)
-    return ScheduleState(
+    return state.replace(
       warmup_end=jnp.where(below, step + 1, state.warmup_end),
       wrong=jnp.where(full, 0, wrong),
       seen=jnp.where(full, 0, seen),
+    )
+
+  def observe(self, state: ScheduleState, error: float) -> ScheduleState:
+    """The state after an evaluation that found a validation `error`.
+
+    A drop is due after `plateau_window` evaluations in a row of which none was
+    lower than the lowest before by the fraction `plateau_threshold`.
+    """
+    if self.name != 'plateau':
+      return state
+    better = error < state.lowest * (1 - self.plateau_threshold)
+    waited = 0 if better else int(state.waited) + 1
+    drop = waited >= self.plateau_window
+    return state.replace(
+      lowest=jnp.float32(error) if better else state.lowest,
+      waited=jnp.int32(0 if drop else waited),
+      drops=state.drops + jnp.int32(drop),
     )
 
   def describe(self) -> str:
     """In words: 'lr 0.1, x0.1 at 32,000 and 48,000 of 64,000 steps'."""
     if self.name == 'cosine':
       words = f'lr {self.learning_rate:g}, cosine to 0 at {self.steps:,} steps'
+    elif self.name == 'plateau':
+      words = (
+        f'lr {self.learning_rate:g}, x{self.drop_factor:g} after '
+        f'{self.plateau_window} evaluations without a lower validation error, '
+        f'for {self.steps:,} steps'
+      )
     elif self.drops:
       times = ' and '.join(f'{drop:,}' for drop in self.drops)
       words = (
@@ -172,6 +217,8 @@ def create(
     learning_rate=config.learning_rate,
     drops=drops,
     drop_factor=config.drop_factor,
+    plateau_window=config.plateau_window,
+    plateau_threshold=config.plateau_threshold,
     warmup=config.warmup,
     warmup_learning_rate=config.warmup_learning_rate,
     warmup_steps=warmup_steps,

@@ -1,198 +1,77 @@
-"""The compiled steps: train, evaluate, collect BN statistics.
+"""The compiled steps: train, score, collect BN statistics.
 
-This file alone knows about pmap, replication and collectives. A state goes in
-and comes out whole (`in_axes=None`): its arrays look like one copy and are one
-on each device, and nothing is ever indexed by device. The one mapped argument
-is the number of each device, which says what share of the batch it takes.
+This file alone knows about pmap and collectives, and placement.py about where
+arrays are. A state goes in and comes out whole (`in_axes=None`): its arrays
+look like one copy and are one on each device, and nothing is ever indexed by
+device. What is mapped is each device's share of the batch: its images, or,
+where all examples live on the device, its number, which says what to take.
 """
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
 
 import clu.metrics
-import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from resnet_jax.data import on_device
+from resnet_jax.data.feed import MakeBatch
 from resnet_jax.models import ResNet
-from resnet_jax.schedules import Schedule, ScheduleState
-
-AXIS = 'batch'
-NEVER = np.iinfo(np.int32).max
-
-# Purposes of randomness: each has a key of its own under the run's seed.
-_INIT, _AUGMENT = 0, 1
-
-
-@flax.struct.dataclass
-class TrainState:
-  """All that training changes, and what its results mean nothing without.
-
-  Attributes:
-    step: steps done, int32.
-    params, batch_stats: the network's variables.
-    opt_state: Optax's.
-    schedule: of the learning rate.
-    mean_image: per-pixel training mean, float32 [height, width, channels]: it
-      never changes, and the weights are of use only with it.
-  """
-
-  step: jax.Array
-  params: Any
-  batch_stats: Any
-  opt_state: optax.OptState
-  schedule: ScheduleState
-  mean_image: jax.Array
-
-
-@flax.struct.dataclass
-class _First(clu.metrics.Metric):
-  """The smallest step that was reported."""
-
-  step: jax.Array
-
-  @classmethod
-  def empty(cls) -> '_First':
-    return cls(jnp.int32(NEVER))
-
-  @classmethod
-  def from_model_output(cls, step: jax.Array, **_: Any) -> '_First':
-    return cls(step)
-
-  def merge(self, other: '_First') -> '_First':
-    return type(self)(jnp.minimum(self.step, other.step))
-
-  def compute(self) -> jax.Array:
-    return self.step
-
-
-@flax.struct.dataclass
-class Metrics(clu.metrics.Collection):
-  """Sums and counts of examples: means over any number of batches are exact.
-
-  Attributes:
-    loss: cross-entropy in nats.
-    error: top-1 error, a fraction.
-  """
-
-  loss: clu.metrics.Average.from_output('loss')
-  error: clu.metrics.Average.from_output('error')
-
-
-@flax.struct.dataclass
-class TrainMetrics(Metrics):
-  """As `Metrics`, over the steps since the last record.
-
-  Attributes:
-    learning_rate: of the newest step.
-    first_nonfinite: the first step whose loss was not finite, or `NEVER`.
-  """
-
-  loss: clu.metrics.Average.from_output('loss')
-  error: clu.metrics.Average.from_output('error')
-  learning_rate: clu.metrics.LastValue
-  first_nonfinite: _First
-
-
-def create_state(
-  model: ResNet,
-  optimizer: optax.GradientTransformation,
-  schedule: Schedule,
-  *,
-  seed: int,
-  mean_image: np.ndarray,
-) -> TrainState:
-  """The state before the first step."""
-  key = jax.random.fold_in(jax.random.key(seed), _INIT)
-  images = jnp.zeros((1, *mean_image.shape), jnp.float32)
-  variables = jax.jit(model.init)(key, images)
-  return TrainState(
-    step=jnp.int32(0),
-    params=variables['params'],
-    batch_stats=variables['batch_stats'],
-    opt_state=optimizer.init(variables['params']),
-    schedule=schedule.init(),
-    mean_image=jnp.asarray(mean_image, jnp.float32),
-  )
-
-
-@dataclasses.dataclass(frozen=True)
-class Batching:
-  """Which examples a step trains on, and how they are augmented.
-
-  Attributes:
-    seed: of the run.
-    batch_size: global.
-    pad, flip: see `on_device.train_batch`.
-  """
-
-  seed: int
-  batch_size: int
-  pad: int
-  flip: bool
-
-  def share(
-    self,
-    examples: on_device.Examples,
-    order: on_device.Order,
-    mean_image: jax.Array,
-    step: jax.Array,
-    replica: jax.Array,
-  ) -> tuple[jax.Array, jax.Array]:
-    """Images and labels of device number `replica` in `step`."""
-    size = self.batch_size // jax.device_count()
-    first = step * self.batch_size + replica * size
-    return on_device.train_batch(
-      examples,
-      order,
-      mean_image,
-      first + jnp.arange(size, dtype=jnp.int32),
-      key=jax.random.fold_in(jax.random.key(self.seed), _AUGMENT),
-      pad=self.pad,
-      flip=self.flip,
-    )
+from resnet_jax.placement import AXIS, shard
+from resnet_jax.schedules import Schedule
+from resnet_jax.state import (
+  NEVER,
+  First,
+  Metrics,
+  TrainMetrics,
+  TrainState,
+)
+from resnet_jax.views import Views, log_probabilities
 
 
 def make_train_step(
   model: ResNet,
   optimizer: optax.GradientTransformationExtraArgs,
   schedule: Schedule,
-  batching: Batching,
+  make_batch: MakeBatch,
   *,
   label_smoothing: float = 0.0,
+  microbatches: int = 1,
 ) -> Callable[..., tuple[TrainState, TrainMetrics]]:
   """One step of training, compiled for all devices.
 
+  Args:
+    model: with `axis_name=AXIS`.
+    optimizer: from `optim.create`.
+    schedule: of the learning rate.
+    make_batch: the feed's, see `data/feed.py`.
+    label_smoothing: share of the target that is spread over all classes.
+    microbatches: parts of a device's share that are computed one after the
+      other, to save memory. The result is that of 1, since BN groups must not
+      span parts.
+
   Returns:
-    step(state, metrics, examples, order, replicas()) -> state, metrics; the
-    state that is passed is consumed.
+    step(state, metrics, common, share) -> state, metrics; the state that is
+    passed is consumed.
   """
 
   @functools.partial(
     jax.pmap,
     axis_name=AXIS,
-    in_axes=(None, None, None, None, 0),
+    in_axes=(None, None, None, 0),
     out_axes=None,
     donate_argnums=0,
   )
   def train_step(
-    state: TrainState,
-    metrics: TrainMetrics,
-    examples: on_device.Examples,
-    order: on_device.Order,
-    replica: jax.Array,
+    state: TrainState, metrics: TrainMetrics, common: Any, share: Any
   ) -> tuple[TrainState, TrainMetrics]:
-    images, labels = batching.share(
-      examples, order, state.mean_image, state.step, replica
-    )
+    images, labels = make_batch(state.step, common, share, state.normalization)
 
-    def loss_fn(params: Any) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    def loss_fn(
+      params: Any, images: jax.Array, labels: jax.Array
+    ) -> tuple[jax.Array, tuple[jax.Array, ...]]:
       logits, updates = model.apply(
         {'params': params, 'batch_stats': state.batch_stats},
         images,
@@ -200,10 +79,13 @@ def make_train_step(
         mutable=['batch_stats'],
       )
       losses = cross_entropy(logits, labels, label_smoothing)
-      return losses.mean(), (logits, losses, updates['batch_stats'])
+      wrong = (logits.argmax(-1) != labels).astype(jnp.float32)
+      return losses.mean(), (losses, wrong, updates['batch_stats'])
 
-    gradient_fn = jax.grad(loss_fn, has_aux=True)
-    gradients, (logits, losses, batch_stats) = gradient_fn(state.params)
+    gradient_fn = _in_parts(jax.grad(loss_fn, has_aux=True), microbatches)
+    gradients, (losses, wrong, batch_stats) = gradient_fn(
+      state.params, images, labels
+    )
     # Shares are of one size: the mean of their means is the batch's mean.
     gradients = jax.lax.pmean(gradients, AXIS)
 
@@ -211,11 +93,14 @@ def make_train_step(
     updates, opt_state = optimizer.update(
       gradients, state.opt_state, state.params, learning_rate=learning_rate
     )
-    batch = _sum_over_devices(logits, labels, losses)
+    batch = Metrics.single_from_model_output(
+      loss=losses.astype(jnp.float32), error=wrong
+    )
+    batch = jax.lax.psum(batch, AXIS)
     batch = TrainMetrics(
       **vars(batch),
       learning_rate=clu.metrics.LastValue.from_model_output(learning_rate),
-      first_nonfinite=_First(
+      first_nonfinite=First(
         jnp.where(jnp.isfinite(batch.loss.total), NEVER, state.step)
       ),
     )
@@ -225,7 +110,7 @@ def make_train_step(
       batch_stats=batch_stats,
       opt_state=opt_state,
       schedule=schedule.update(
-        state.schedule, state.step, batch.error.total, batching.batch_size
+        state.schedule, state.step, batch.error.total, batch.error.count
       ),
     )
     return state, metrics.merge(batch)
@@ -233,54 +118,14 @@ def make_train_step(
   return train_step
 
 
-def make_eval_step(model: ResNet, *, batch_size: int) -> Callable[..., Metrics]:
-  """One batch of an evaluation, compiled for all devices.
-
-  Returns:
-    step(variables, metrics, examples, start, replicas()) -> metrics, for
-    examples `start` to `start + batch_size`; those past the end do not count.
-    `variables` are a dict of params, batch_stats and mean_image.
-  """
-  share = batch_size // jax.device_count()
-
-  @functools.partial(
-    jax.pmap,
-    axis_name=AXIS,
-    in_axes=(None, None, None, None, 0),
-    out_axes=None,
-  )
-  def eval_step(
-    variables: dict[str, Any],
-    metrics: Metrics,
-    examples: on_device.Examples,
-    start: jax.Array,
-    replica: jax.Array,
-  ) -> Metrics:
-    index = start + replica * share + jnp.arange(share, dtype=jnp.int32)
-    last = len(examples.labels) - 1
-    mask = index <= last
-    index = jnp.minimum(index, last)
-    images = on_device.normalize(
-      examples.images[index], variables['mean_image']
-    )
-    labels = examples.labels[index]
-    logits = model.apply(
-      {k: variables[k] for k in ('params', 'batch_stats')}, images
-    )
-    losses = cross_entropy(logits, labels)
-    return metrics.merge(_sum_over_devices(logits, labels, losses, mask))
-
-  return eval_step
-
-
 def make_batch_stats_step(
-  model: ResNet, batching: Batching
+  model: ResNet, make_batch: MakeBatch
 ) -> Callable[..., Any]:
   """Adds up the BN statistics of training batches, compiled for all devices.
 
   Returns:
-    step(state, total, step, examples, order, replicas()) -> total, with the
-    statistics of the batch of `step` added.
+    step(state, total, step, common, share) -> total, with the statistics of
+    the batch of `step` added.
   """
   # Keeping nothing of the old average leaves the batch's own statistics.
   model = model.clone(bn_momentum=0.0)
@@ -288,18 +133,13 @@ def make_batch_stats_step(
   @functools.partial(
     jax.pmap,
     axis_name=AXIS,
-    in_axes=(None, None, None, None, None, 0),
+    in_axes=(None, None, None, None, 0),
     out_axes=None,
   )
   def batch_stats_step(
-    state: TrainState,
-    total: Any,
-    step: jax.Array,
-    examples: on_device.Examples,
-    order: on_device.Order,
-    replica: jax.Array,
+    state: TrainState, total: Any, step: jax.Array, common: Any, share: Any
   ) -> Any:
-    images, _ = batching.share(examples, order, state.mean_image, step, replica)
+    images, _ = make_batch(step, common, share, state.normalization)
     _, updates = model.apply(
       {'params': state.params, 'batch_stats': state.batch_stats},
       images,
@@ -309,6 +149,32 @@ def make_batch_stats_step(
     return jax.tree.map(jnp.add, total, updates['batch_stats'])
 
   return batch_stats_step
+
+
+def make_score_step(model: ResNet, views: Views) -> Callable[..., np.ndarray]:
+  """The scores of a batch of images, compiled for this host's devices.
+
+  Returns:
+    step(variables, images, sizes) -> float32 [examples, num_classes], the log
+    of the probabilities averaged over the views. `variables` are a dict of
+    params, batch_stats and normalization, on the devices; `images` and `sizes`
+    are the host's, see `views.log_probabilities`, and as many as a multiple of
+    its devices.
+  """
+
+  @functools.partial(jax.pmap, in_axes=(None, 0, 0))
+  def score_step(
+    variables: dict[str, Any], images: jax.Array, sizes: jax.Array
+  ) -> jax.Array:
+    return log_probabilities(model, variables, images, sizes, views)
+
+  def step(
+    variables: dict[str, Any], images: np.ndarray, sizes: np.ndarray
+  ) -> np.ndarray:
+    scores = score_step(variables, *shard((images, sizes)))
+    return np.asarray(scores).reshape(len(images), -1)
+
+  return step
 
 
 def cross_entropy(
@@ -322,29 +188,43 @@ def cross_entropy(
   return optax.softmax_cross_entropy(logits, targets)
 
 
-def replicas() -> jax.Array:
-  """The number of each of this host's devices among all, int32."""
-  devices = jax.local_devices()
-  first = jax.process_index() * len(devices)
-  numbers = np.arange(first, first + len(devices), dtype=np.int32)
-  mesh = Mesh(devices, (AXIS,))
-  return jax.device_put(numbers, NamedSharding(mesh, PartitionSpec(AXIS)))
+def _in_parts(
+  gradient_fn: Callable[..., tuple[Any, tuple[jax.Array, ...]]], parts: int
+) -> Callable[..., tuple[Any, tuple[jax.Array, ...]]]:
+  """`gradient_fn(params, images, labels)` over parts of the examples in turn.
 
+  Gradients and BN statistics are means over the parts; what is per example is
+  put together again.
+  """
+  if parts == 1:
+    return gradient_fn
 
-def replicate(tree: Any) -> Any:
-  """A copy of the host's arrays on each of its devices."""
-  mesh = Mesh(jax.local_devices(), (AXIS,))
-  return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+  def in_parts(
+    params: Any, images: jax.Array, labels: jax.Array
+  ) -> tuple[Any, tuple[jax.Array, ...]]:
+    def part(total: Any, batch: tuple[jax.Array, jax.Array]) -> Any:
+      gradients, (losses, wrong, batch_stats) = gradient_fn(params, *batch)
+      total = jax.tree.map(jnp.add, total, (gradients, batch_stats))
+      return total, (losses, wrong)
 
+    batches = jax.tree.map(
+      lambda x: x.reshape(parts, -1, *x.shape[1:]), (images, labels)
+    )
+    first = jax.tree.map(lambda x: x[0], batches)
+    shapes = jax.eval_shape(gradient_fn, params, *first)
+    gradients, (_, _, batch_stats) = shapes
+    zeros = jax.tree.map(
+      lambda x: jnp.zeros(x.shape, x.dtype), (gradients, batch_stats)
+    )
+    total, per_example = jax.lax.scan(
+      part,
+      zeros,
+      batches,
+      # XLA's convolutions are 10 to 24 times slower in a loop on a CPU.
+      unroll=parts if jax.default_backend() == 'cpu' else 1,
+    )
+    gradients, batch_stats = jax.tree.map(lambda x: x / parts, total)
+    losses, wrong = jax.tree.map(lambda x: x.reshape(-1), per_example)
+    return gradients, (losses, wrong, batch_stats)
 
-def _sum_over_devices(
-  logits: jax.Array,
-  labels: jax.Array,
-  losses: jax.Array,
-  mask: jax.Array | None = None,
-) -> Metrics:
-  wrong = (logits.argmax(-1) != labels).astype(jnp.float32)
-  local = Metrics.single_from_model_output(
-    loss=losses.astype(jnp.float32), error=wrong, mask=mask
-  )
-  return jax.lax.psum(local, AXIS)
+  return in_parts

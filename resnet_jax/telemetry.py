@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from resnet_jax.console import console
+from resnet_jax.console import clock_face, console
 from resnet_jax.errors import UserError
 
 _log = logging.getLogger('resnet_jax')
@@ -137,7 +137,7 @@ class Reporter:
       parts += [
         f'{values["images_per_second"]:,.0f} img/s',
         f'{100 * values["input_wait"]:.0f} % waiting for input',
-        f'{_clock_face(values["seconds_left"])} left',
+        f'{clock_face(values["seconds_left"])} left',
       ]
     return '  '.join(parts)
 
@@ -193,11 +193,3 @@ def _event_writer(workdir: pathlib.Path) -> Any:
     _log.warning('no TensorBoard events: %s (metrics.jsonl has it all)', e)
     return None
   return metric_writers.AsyncWriter(metric_writers.SummaryWriter(str(workdir)))
-
-
-def _clock_face(seconds: float) -> str:
-  minutes, seconds = divmod(round(seconds), 60)
-  hours, minutes = divmod(minutes, 60)
-  if hours:
-    return f'{hours}:{minutes:02}:{seconds:02}'
-  return f'{minutes}:{seconds:02}'

@@ -21,9 +21,11 @@ from resnet_jax import (
 )
 from resnet_jax import config as config_lib
 from resnet_jax.errors import UserError
-from resnet_jax.evaluate import Result, variables_of
+from resnet_jax.evaluate import variables_of
 from resnet_jax.interruption import Cadence, Interrupted, StopSignals
-from resnet_jax.step import NEVER, TrainMetrics, TrainState, replicate
+from resnet_jax.placement import replicate
+from resnet_jax.scores import Result
+from resnet_jax.state import NEVER, TrainMetrics, TrainState
 
 _log = logging.getLogger('resnet_jax')
 
@@ -115,7 +117,9 @@ class Trainer:
     self.run = run
     self.workdir = workdir
     self.latest = latest
-    state, metrics = run.initial_state(), TrainMetrics.empty()
+    # A resumed run has its weights already.
+    state = run.initial_state() if newest else run.first_state()
+    metrics = TrainMetrics.empty()
     kept = run.config.run.checkpoints_kept
     # Besides those kept: one being written, the best, and the recomputed one.
     _check_space(workdir, state, copies=kept + 3)
@@ -144,23 +148,23 @@ class Trainer:
     self._state, self._metrics = replicate((state, metrics))
     self._in_flight = collections.deque()
     self._compiled_step = run.train_step()
-    self._evaluator = run.evaluator()
     # The test set shows the curve only where there is nothing to choose by.
-    self._watched = 'validation' if 'validation' in run.examples else 'test'
+    splits = run.evaluator.splits
+    self._watched = 'validation' if 'validation' in splits else splits[0]
     self._warming_up = run.config.schedule.warmup == 'error'
 
   def train_step(self, step: int) -> None:
     """Does step number `step`, counted from 0."""
     with self.clock('input'):
-      order = self.run.feed.at(step)
+      batch = self.run.feed.at(step)
     if step == self.first_step:
       _log.info('compiling the training step ...')
       with self.clock('compile'):
-        self._dispatch(order)
+        self._dispatch(batch)
         jax.block_until_ready(self._metrics)
       _log.info('compiled in %.1f s', self.clock.seconds['compile'])
     else:
-      self._dispatch(order)
+      self._dispatch(batch)
 
   def record(self, done: int) -> None:
     """Records the steps since the last record, `done` steps being done."""
@@ -182,7 +186,10 @@ class Trainer:
   def evaluate(self, done: int) -> None:
     """Evaluates, and keeps the best by validation error, if there is one."""
     with self.clock('eval'):
-      result = self._evaluator(variables_of(self._state), self._watched)
+      result = self._result(self._state, self._watched)
+    schedule = jax.device_get(self._state.schedule)
+    schedule = self.run.schedule.observe(schedule, result.error)
+    self._state = self._state.replace(schedule=replicate(schedule))
     self.reporter.evaluation(done, self._watched, result.to_json())
     _log.info('step %s  %s %s', f'{done:,}', self._watched, result)
     if self._watched == 'validation' and result.error < self.best_error:
@@ -217,10 +224,15 @@ class Trainer:
     self.close()
     telemetry.write_json(self.workdir / 'results.json', record)
     if jax.process_index() == 0:
-      title = f'{self.run.config.model.name}, {self.run.images.name}'
+      for split, result in list(results.values())[-1].items():
+        file = self.workdir / f'per_class-{split}.csv'
+        result.write_csv(file, self.run.data.class_names)
+      title = f'{self.run.config.model.name}, {self.run.data.name}'
       records = telemetry.read_metrics(self.workdir)
       curves.draw(records, title, self.workdir / 'curves.png')
-    _log.info('results.json and curves.png are in %s', self.workdir)
+    _log.info(
+      'results.json, per_class-*.csv and curves.png are in %s', self.workdir
+    )
     return record
 
   def close(self) -> None:
@@ -230,13 +242,9 @@ class Trainer:
       series.close()
     self.reporter.close()
 
-  def _dispatch(self, order: Any) -> None:
+  def _dispatch(self, batch: tuple[Any, Any]) -> None:
     self._state, self._metrics = self._compiled_step(
-      self._state,
-      self._metrics,
-      self.run.examples['train'],
-      order,
-      self.run.replicas,
+      self._state, self._metrics, *batch
     )
     self._in_flight.append(self._metrics)
     on_cpu = jax.default_backend() == 'cpu'
@@ -288,8 +296,11 @@ class Trainer:
     return results
 
   def _evaluate_all(self, state: TrainState) -> dict[str, Result]:
-    splits = [name for name in self.run.examples if name != 'train']
-    return {s: self._evaluator(variables_of(state), s) for s in splits}
+    return {s: self._result(state, s) for s in self.run.evaluator.splits}
+
+  def _result(self, state: TrainState, split: str) -> Result:
+    run = self.run
+    return run.evaluator(run.model, variables_of(state), split)
 
 
 def _check_space(workdir: pathlib.Path, state: TrainState, copies: int) -> None:

@@ -9,9 +9,11 @@ import jax
 import numpy as np
 
 from resnet_jax import config as config_lib
-from resnet_jax import experiment, step
+from resnet_jax import experiment
 from resnet_jax.checkpoint import flatten
 from resnet_jax.evaluate import variables_of
+from resnet_jax.placement import replicate
+from resnet_jax.state import TrainMetrics
 from tests import command
 
 
@@ -26,16 +28,12 @@ def main(npz: str, dtype: str, group: str, out: str) -> None:
   config.augment.pad = 1
   config.augment.flip = True
   run = experiment.build(config)
-  state, metrics = step.replicate(
-    (run.initial_state(), step.TrainMetrics.empty())
-  )
+  state, metrics = replicate((run.initial_state(), TrainMetrics.empty()))
   # To the last bit one start: initialization is compiled apart.
   train_step = run.train_step()
   results = {}
   for k in range(run.plan.steps if dtype == 'float64' else 1):
-    state, metrics = train_step(
-      state, metrics, run.examples['train'], run.feed.at(k), run.replicas
-    )
+    state, metrics = train_step(state, metrics, *run.feed.at(k))
     jax.block_until_ready(state)
     if k == 0:  # the trace is now -learning_rate * gradient
       trace = flatten(jax.device_get(state.opt_state))
@@ -44,22 +42,20 @@ def main(npz: str, dtype: str, group: str, out: str) -> None:
     final = flatten(jax.device_get(state))
     results |= {f'state/{name}': x for name, x in final.items()}
   results['batches'] = np.stack([batch(run, k) for k in range(20)])
-  evaluator = run.evaluator()
-  counts = evaluator(variables_of(state), 'test')
+  counts = run.evaluator(run.model, variables_of(state), 'test')
   results['evaluation'] = np.array([counts.examples, counts.wrong])
   np.savez(out, **results)
 
 
 def batch(run: experiment.Experiment, k: int) -> np.ndarray:
   """The images of step `k`, shares of the devices in their order."""
-  mean = run.images.train.images.mean(0).astype(np.float32)
   share = jax.pmap(
-    lambda replica, examples, order: run.batching().share(
-      examples, order, mean, np.int32(k), replica
+    lambda common, share: run.feed.make_batch(
+      np.int32(k), common, share, run.normalization
     )[0],
-    in_axes=(0, None, None),
+    in_axes=(None, 0),
   )
-  images = share(run.replicas, run.examples['train'], run.feed.at(k))
+  images = share(*run.feed.at(k))
   return np.concatenate(jax.device_get(images))
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from resnet_jax.data import arrays, on_device, sources
+from resnet_jax.data.normalization import Normalization
 from resnet_jax.data.order import OrderFeed, epoch_order
 
 EXAMPLES = 50
@@ -25,11 +26,10 @@ def feed(batch_size):
 
 
 def batch(examples, step, *, size=16, pad=2, flip=True, seed=0):
-  mean = jnp.asarray(examples.images.mean(0), jnp.float32)
   return on_device.train_batch(
     examples,
     feed(size).at(step),
-    mean,
+    Normalization.by(examples.images.mean(0)),
     step * size + jnp.arange(size, dtype=jnp.int32),
     key=jax.random.key(seed),
     pad=pad,
@@ -149,7 +149,7 @@ def test_digits_are_scikit_learns_through_tfds(tmp_path):
   from sklearn import datasets
 
   digits = sources.from_tfds('digits', str(tmp_path))
-  assert digits.num_classes == 10
+  assert digits.class_names == tuple('0123456789')
   assert digits.image_shape == (8, 8, 1)
   assert (len(digits.train), len(digits.test)) == (1500, 297)
   ours = np.concatenate([digits.train.images, digits.test.images])[..., 0]

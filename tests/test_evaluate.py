@@ -49,7 +49,8 @@ def by_hand(trained, digits_npz):
     ]
   ).astype(np.float64)
   losses = np.log(np.exp(logits).sum(-1)) - logits[np.arange(37), labels]
-  return int((logits.argmax(-1) != labels).sum()), losses.mean()
+  ranks = (logits > logits[np.arange(37), labels][:, None]).sum(1)
+  return (ranks >= 1).sum(), (ranks >= 5).sum(), losses.mean()
 
 
 @pytest.mark.parametrize(('devices', 'batch_size'), CASES)
@@ -62,7 +63,9 @@ def test_exact_for_any_batch(trained, digits_npz, by_hand, devices, batch_size):
     f'--checkpoint={trained}/checkpoints/latest/30',
     devices=devices,
   )
-  wrong, loss = by_hand
-  found = re.search(r'\((\d+) of (\d+)\), loss ([\d.]+)', out)
-  assert (int(found[1]), int(found[2])) == (wrong, 37)
-  assert abs(float(found[3]) - loss) < 2e-4
+  wrong, wrong_top5, loss = by_hand
+  found = re.search(
+    r'\((\d+) of (\d+)\), top-5 [\d.]+ % \((\d+)\), loss ([\d.]+)', out
+  )
+  assert list(map(int, found.groups()[:3])) == [wrong, 37, wrong_top5]
+  assert abs(float(found[4]) - loss) < 2e-4

@@ -102,9 +102,38 @@ def test_warmup_by_error_ends_once_a_window_is_below_and_never_returns():
   # Wrong of 10: the single 5 is no window; 7, 8, 8 is, at 77 %.
   for step, wrong in enumerate([9, 5, 10, 7, 8, 8, 10, 10, 10]):
     seen.append(float(schedule.at(jnp.int32(step), state)))
-    state = schedule.update(state, jnp.int32(step), jnp.float32(wrong), 10)
+    state = schedule.update(state, jnp.int32(step), *jnp.float32([wrong, 10]))
   np.testing.assert_allclose(seen, [0.01] * 6 + [0.1] * 3, rtol=1e-6)
   assert int(state.warmup_end) == 6
+
+
+def test_the_rate_drops_where_the_validation_error_plateaus():
+  schedule = make(
+    name='plateau', plateau_window=2, plateau_threshold=0.1, drop_factor=0.5
+  )
+  state, seen = schedule.init(), []
+  # 0.46 is not a tenth below 0.5, nor is 0.48: a drop. Then 0.40 is; 0.39 and
+  # 0.38 are not: another.
+  for error in [0.6, 0.5, 0.46, 0.48, 0.40, 0.39, 0.38, 0.37]:
+    state = schedule.observe(state, error)
+    seen.append(float(schedule.at(jnp.int32(7), state)))
+  expected = [0.1, 0.1, 0.1, 0.05, 0.05, 0.05, 0.025, 0.025]
+  np.testing.assert_allclose(seen, expected, rtol=1e-6)
+  assert make().observe(state, 0.9) is state  # no plateau, no drop
+
+
+def test_frozen_parameters_stay_to_the_bit_also_under_weight_decay():
+  optimizer = optim.create(
+    momentum=0.9, weight_decay=0.1, frozen=lambda path: path[0] != 'fc'
+  )
+  params = descend(optimizer, [1.0, -0.5, 2.0, 0.25, 0.0])
+  free = descend(
+    optim.create(momentum=0.9, weight_decay=0.1), [1, -0.5, 2, 0.25, 0]
+  )
+  for layer in ('conv1', 'bn1'):
+    for name, x in PARAMS[layer].items():
+      np.testing.assert_array_equal(params[layer][name], np.float32(x))
+  np.testing.assert_array_equal(params['fc']['kernel'], free['fc']['kernel'])
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -24,10 +25,14 @@ class Split:
 
 @dataclasses.dataclass(frozen=True)
 class ImageSet:
-  """A set with its splits; `validation` is None where none was held out."""
+  """A set with its splits; `validation` is None where none was held out.
+
+  Attributes:
+    class_names: by label.
+  """
 
   name: str
-  num_classes: int
+  class_names: tuple[str, ...]
   train: Split
   test: Split
   validation: Split | None = None
@@ -53,8 +58,18 @@ class ImageSet:
     return digest.hexdigest()
 
 
-def check(name: str, train: Split, test: Split) -> ImageSet:
+def check(
+  name: str,
+  train: Split,
+  test: Split,
+  class_names: Sequence[str] | None = None,
+) -> ImageSet:
   """The set of these splits, once they are known to be sound.
+
+  Args:
+    name: of the set.
+    train, test: its splits.
+    class_names: by label; None: the labels themselves.
 
   Raises:
     UserError: an array of the wrong kind, an empty or truncated split, a label
@@ -83,7 +98,9 @@ def check(name: str, train: Split, test: Split) -> ImageSet:
       f'{name}, test split: label {test.labels[index]} of example {index} is '
       f'no class of the training set, whose labels end at {len(counts) - 1}'
     )
-  return ImageSet(name, len(counts), train, test)
+  if class_names is None:
+    class_names = map(str, range(len(counts)))
+  return ImageSet(name, tuple(class_names), train, test)
 
 
 def hold_out(images: ImageSet, examples: int, seed: int) -> ImageSet:

@@ -10,6 +10,8 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from resnet_jax.data.normalization import Normalization
+
 
 @flax.struct.dataclass
 class Examples:
@@ -35,7 +37,7 @@ class Order:
 def train_batch(
   examples: Examples,
   order: Order,
-  mean_image: jax.Array,
+  normalization: Normalization,
   positions: jax.Array,
   *,
   key: jax.Array,
@@ -47,7 +49,7 @@ def train_batch(
   Args:
     examples: the training split.
     order: the epochs that `positions` lie in.
-    mean_image: per-pixel training mean, float32 [h, w, c].
+    normalization: of the images.
     positions: int32 [batch], counted from the start of training.
     key: augmentation of an example depends on this key, on the epoch and on
       the example: not on the batch or the device that it is in.
@@ -61,16 +63,11 @@ def train_batch(
   offset = positions - order.first * n
   index = order.indices.reshape(-1)[offset]
   epoch = order.first + offset // n
-  images = normalize(examples.images[index], mean_image)
+  images = normalization(examples.images[index])
   if pad or flip:
     augment = functools.partial(_augment, pad=pad, flip=flip)
     images = jax.vmap(augment, (0, None, 0, 0))(images, key, epoch, index)
   return images, examples.labels[index]
-
-
-def normalize(images: jax.Array, mean_image: jax.Array) -> jax.Array:
-  """Subtracts the per-pixel mean; no division (Sec. 3.4, 4.2). float32."""
-  return images.astype(jnp.float32) - mean_image
 
 
 def _augment(

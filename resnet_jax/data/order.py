@@ -6,6 +6,7 @@ batch may end one epoch and open the next, every example comes once an epoch,
 and a resumed run finds its place by the step alone.
 """
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -13,10 +14,31 @@ import numpy as np
 from resnet_jax.data.on_device import Order
 
 
+@functools.lru_cache(
+  maxsize=4
+)  # a batch needs two, and two may be made at once
 def epoch_order(seed: int, epoch: int, examples: int) -> np.ndarray:
   """The examples of one epoch in their order, int32 [examples]."""
   shuffler = np.random.default_rng((seed, epoch))
-  return shuffler.permutation(examples).astype(np.int32)
+  order = shuffler.permutation(examples).astype(np.int32)
+  order.flags.writeable = False
+  return order
+
+
+def examples_at(
+  seed: int, positions: np.ndarray, examples: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """Example and epoch of each of `positions`, which rise; int32."""
+  epochs = (positions // examples).astype(np.int32)
+  ids = np.concatenate(
+    [
+      epoch_order(seed, int(epoch), examples)[
+        positions[epochs == epoch] % examples
+      ]
+      for epoch in np.unique(epochs)
+    ]
+  )
+  return ids, epochs
 
 
 class OrderFeed:

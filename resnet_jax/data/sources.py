@@ -3,25 +3,18 @@
 TensorFlow is imported only where TFDS is used, and never sees a GPU.
 """
 
-import contextlib
-import io
 import pathlib
 import zipfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from resnet_jax.data import arrays
-from resnet_jax.errors import UserError, did_you_mean
+from resnet_jax.data import arrays, tfds_sets
+from resnet_jax.errors import UserError, first_line
 
 if TYPE_CHECKING:
   import ml_collections
 
-# Where the originals are, for those whose machine cannot download.
-_ARCHIVES = {
-  'cifar10': 'https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz',
-  'cifar100': 'https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz',
-}
 # Examples of each split, so that a truncated copy is not taken for the set.
 _SIZES = {
   'cifar10': {'train': 50_000, 'test': 10_000},
@@ -72,7 +65,7 @@ def from_npz(path: str) -> arrays.ImageSet:
       values = [content[key] for key in _NPZ_KEYS]
   except (ValueError, OSError, EOFError, zipfile.BadZipFile) as e:
     raise UserError(
-      f'{file} is damaged or no .npz file ({_first_line(e)}); make it anew'
+      f'{file} is damaged or no .npz file ({first_line(e)}); make it anew'
     ) from e
   return _checked(str(file), *values)
 
@@ -87,53 +80,18 @@ def from_tfds(name: str, data_dir: str) -> arrays.ImageSet:
   Raises:
     UserError: TFDS is not installed, knows no such set, or cannot download it.
   """
+  builder = tfds_sets.prepare(name, data_dir)
   try:
-    import tensorflow as tf
-    import tensorflow_datasets as tfds
-    from tensorflow_datasets.core.download import downloader
-  except ImportError as e:
-    raise UserError(
-      f'reading {name!r} needs tensorflow and tensorflow_datasets, and '
-      f'importing them failed ({_first_line(e)}). Install requirements.txt, or '
-      f'train from arrays: --config.dataset.npz=FILE.npz'
-    ) from e
-  tf.config.set_visible_devices([], 'GPU')
-  # Its own 10, with growing pauses, take over three minutes to find that there
-  # is no network.
-  downloader.MAX_RETRIES = 3
-  if name == 'digits':
-    from resnet_jax.data import digits  # noqa: F401 - registers the builder
-  directory = pathlib.Path(data_dir).expanduser() if data_dir else None
-  try:
-    builder = tfds.builder(name, data_dir=directory)
-  except tfds.core.registered.DatasetNotFoundError as e:
-    raise UserError(
-      f'config.dataset.name: TFDS knows no {name!r}'
-      f'{did_you_mean(name, tfds.list_builders())}. Train on one that it '
-      f'knows, or from arrays: --config.dataset.npz=FILE.npz'
-    ) from e
-  try:
-    _prepare(tfds, builder)
-    train, test = (_read(tfds, builder, split) for split in ('train', 'test'))
+    train, test = (_read(builder, split) for split in ('train', 'test'))
   except UserError:
     raise
   except Exception as e:  # TFDS raises some dozen kinds, from many layers
-    raise UserError(_cannot_prepare(builder, e)) from e
-  return _checked(name, *train, *test)
+    raise tfds_sets.unusable(builder, e) from e
+  names = _class_names(builder)
+  return _checked(name, *train, *test, class_names=names)
 
 
-def _prepare(tfds: Any, builder: Any) -> None:
-  if builder.name != 'digits':
-    builder.download_and_prepare()
-    return
-  # A second's work without a download, and TFDS would announce a download.
-  tfds.display_progress_bar(False)
-  with contextlib.redirect_stdout(io.StringIO()):
-    builder.download_and_prepare()
-  tfds.display_progress_bar(True)
-
-
-def _read(tfds: Any, builder: Any, split: str) -> tuple[np.ndarray, np.ndarray]:
+def _read(builder: Any, split: str) -> tuple[np.ndarray, np.ndarray]:
   if split not in builder.info.splits:
     raise UserError(
       f'{builder.name} has no split {split!r}, only '
@@ -143,7 +101,12 @@ def _read(tfds: Any, builder: Any, split: str) -> tuple[np.ndarray, np.ndarray]:
   data = builder.as_dataset(
     split, batch_size=-1, as_supervised=True, shuffle_files=False
   )
-  return tfds.as_numpy(data)
+  return tuple(x.numpy() for x in data)
+
+
+def _class_names(builder: Any) -> list[str] | None:
+  _, label = builder.info.supervised_keys
+  return getattr(builder.info.features[label], 'names', None)
 
 
 def _checked(
@@ -152,11 +115,13 @@ def _checked(
   train_labels: np.ndarray,
   test_images: np.ndarray,
   test_labels: np.ndarray,
+  class_names: list[str] | None = None,
 ) -> arrays.ImageSet:
   images = arrays.check(
     name,
     arrays.Split(train_images, train_labels),
     arrays.Split(test_images, test_labels),
+    class_names,
   )
   for split, size in _SIZES.get(name, {}).items():
     found = len(images.splits()[split])
@@ -167,28 +132,3 @@ def _checked(
         f'many. Delete this copy and prepare it anew'
       )
   return images
-
-
-def _cannot_prepare(builder: Any, error: Exception) -> str:
-  name, folder = builder.name, builder.data_dir
-  manual = pathlib.Path(builder._data_dir_root, 'downloads', 'manual')
-  archive = _ARCHIVES.get(name)
-  if archive is None:
-    by_hand = f'Prepare it with TFDS in {folder}, or delete it if it is damaged'
-  else:
-    by_hand = (
-      f'Fetch {archive} elsewhere, put it in {manual}/ and run this again; '
-      f'if {folder} is there, it is damaged: delete it'
-    )
-  return (
-    f'{name} is not prepared in {folder}, and preparing it failed: '
-    f'{_first_line(error)}.\n'
-    f'{by_hand}.\n'
-    f'Without any download: --config=configs/digits_resnet20.py, or arrays of '
-    f'your own with --config.dataset.npz=FILE.npz.'
-  )
-
-
-def _first_line(error: Exception) -> str:
-  text = str(error).strip() or type(error).__name__
-  return text.splitlines()[0].rstrip('.')[:200]

@@ -26,8 +26,11 @@ _OVERRIDES = (
   'bn_group_size',
   'bn_momentum',
   'dtype',
+  'frozen_bn',
+  'frozen_stages',
   'remat',
   'shortcut',
+  'stem_pool',
   'version',
   'zero_init_residual',
 )
@@ -53,8 +56,9 @@ def create(
     num_classes: default 1000 for the ImageNet nets, 10 for the CIFAR nets.
     **overrides: fields of `ResNet` that leave the layers' sizes alone:
       axis_name, bn_group_size (default 32, or 64 for the CIFAR nets),
-      bn_momentum, dtype, remat, shortcut (default A, or B from 50 layers on),
-      version (bottleneck nets only), zero_init_residual.
+      bn_momentum, dtype, frozen_bn, frozen_stages, remat, shortcut (default A,
+      or B from 50 layers on), stem_pool (ImageNet nets only), version
+      (bottleneck nets only), zero_init_residual.
 
   Raises:
     ValueError: an unknown name or override, or a combination that means
@@ -145,6 +149,17 @@ def _check_overrides(
       f'version says where a bottleneck has its stride, and {name} has no '
       f'bottlenecks; leave it out'
     )
+  frozen, stages = overrides.get('frozen_stages', 0), len(fields['filters']) + 1
+  if not isinstance(frozen, int) or not 0 <= frozen <= stages:
+    raise ValueError(
+      f'frozen_stages is {frozen}; {name} has {stages} stages, with the stem, '
+      f'so it can be 0 to {stages}'
+    )
+  pool = overrides.get('stem_pool', 'ceil')
+  if pool not in ('ceil', 'padded'):
+    raise ValueError(f"stem_pool is {pool!r}; it must be 'ceil' or 'padded'")
+  if 'stem_pool' in overrides and fields['stem'] != 'imagenet':
+    raise ValueError(f'{name} pools nothing in its stem; leave stem_pool out')
   group = overrides.get('bn_group_size', 0)
   if not isinstance(group, int) or group < 0:
     raise ValueError(

@@ -26,6 +26,8 @@ class ResNet(nn.Module):
     num_classes: size of the last fully-connected layer.
     stem: 'imagenet': 7x7/2 and 3x3/2 max-pooling (Table 1). 'cifar': 3x3
       (Sec. 4.2).
+    stem_pool: 'ceil' (the authors') or 'padded' (torchvision's), see
+      `StemPool`; ImageNet's stem only.
     bottleneck: build with `BottleneckBlock` and not `BasicBlock`.
     shortcut: 'A', 'B' or 'C' (Sec. 4.1); None: the plain net.
     version: 'v1' (the paper's) or 'v1.5', see `blocks.Version`. Bottleneck
@@ -37,6 +39,10 @@ class ResNet(nn.Module):
     zero_init_residual: start each block's last BN scale at 0 (Goyal et al.
       2017; not the paper's).
     remat: recompute each block in the backward pass to save memory.
+    frozen_stages: how many, from the input, are left as they are: 1 is the
+      stem, 2 the stem and conv2_x, ... No gradient reaches them, and their BN
+      keeps to its running averages.
+    frozen_bn: keep all BN to its running averages.
     dtype: of the computation: float32, bfloat16 (or float64). Parameters, BN
       statistics and logits are float32 (or float64).
   """
@@ -45,6 +51,7 @@ class ResNet(nn.Module):
   filters: Sequence[int]
   num_classes: int
   stem: Literal['imagenet', 'cifar']
+  stem_pool: Literal['ceil', 'padded'] = 'ceil'
   bottleneck: bool = False
   shortcut: blocks.Shortcut = 'A'
   version: blocks.Version = 'v1'
@@ -53,6 +60,8 @@ class ResNet(nn.Module):
   axis_name: str | None = None
   zero_init_residual: bool = False
   remat: bool = False
+  frozen_stages: int = 0
+  frozen_bn: bool = False
   dtype: jnp.dtype = jnp.float32
 
   def setup(self) -> None:
@@ -77,6 +86,8 @@ class ResNet(nn.Module):
     kernel, stride = (7, 2) if self.stem == 'imagenet' else (3, 1)
     self.conv1 = blocks.conv(self.filters[0], kernel, stride, self.dtype, None)
     self.bn1 = norm()
+    if self.stem == 'imagenet':
+      self.pool = StemPool(self.stem_pool)
     for index, name in enumerate(self.stage_names):
       stage = Stage(
         block=block,
@@ -129,14 +140,20 @@ class ResNet(nn.Module):
         'images must be [examples, height, width, channels]; '
         f'their shape is {images.shape}'
       )
+    train = train and not self.frozen_bn
     x = self.conv1(images.astype(self.dtype))
-    x = nn.relu(self.bn1(x, use_running_average=not train))
+    moving = train and self.frozen_stages < 1
+    x = self._frozen_at(1, nn.relu(self.bn1(x, use_running_average=not moving)))
     outputs = {'conv1': x}
     if self.stem == 'imagenet':
-      x = max_pool(x)
-    for name in self.stage_names:
-      x = outputs[name] = getattr(self, name)(x, train)
+      x = self.pool(x)
+    for number, name in enumerate(self.stage_names, 2):
+      x = getattr(self, name)(x, train and self.frozen_stages < number)
+      x = outputs[name] = self._frozen_at(number, x)
     return outputs
+
+  def _frozen_at(self, stage: int, x: jax.Array) -> jax.Array:
+    return jax.lax.stop_gradient(x) if stage == self.frozen_stages else x
 
 
 class Stage(nn.Module):
@@ -160,20 +177,32 @@ class Stage(nn.Module):
     return x
 
 
-def max_pool(x: jax.Array) -> jax.Array:
-  """3x3 max-pooling of stride 2, windows from the corner, the rest padded.
+class StemPool(nn.Module):
+  """3x3 max-pooling of stride 2 (Table 1).
 
-  The authors' definition pads nothing and rounds the output size up; on the
-  112x112 map of a 224x224 image that is 56x56, as in Table 1.
-
-  Raises:
-    ValueError: the map is smaller than 2x2, so that no window starts in it.
+  Attributes:
+    padding: 'ceil': the authors' definition pads nothing and rounds the output
+      size up. 'padded': torchvision pads one pixel on each side and rounds
+      down, which shifts every window by one; its weights want that. On the
+      112x112 map of a 224x224 image both give 56x56.
   """
-  if min(x.shape[1:3]) < 2:
-    raise ValueError(
-      f"the stem's maps are {x.shape[1]}x{x.shape[2]}, too small to pool; "
-      f'images for this network need at least 3x3 pixels'
-    )
-  # ceil((n - 3) / 2) + 1 windows: an even n lacks one row, an odd n none.
-  rows, columns = ((0, 1 - n % 2) for n in x.shape[1:3])
-  return nn.max_pool(x, (3, 3), strides=(2, 2), padding=(rows, columns))
+
+  padding: Literal['ceil', 'padded'] = 'ceil'
+
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """Pools `x`, [examples, height, width, channels].
+
+    Raises:
+      ValueError: the map is smaller than 2x2, so that no window starts in it.
+    """
+    if min(x.shape[1:3]) < 2:
+      raise ValueError(
+        f"the stem's maps are {x.shape[1]}x{x.shape[2]}, too small to pool; "
+        f'images for this network need at least 3x3 pixels'
+      )
+    if self.padding == 'padded':
+      sides = ((1, 1), (1, 1))
+    else:
+      # ceil((n - 3) / 2) + 1 windows: an even n lacks one row, an odd n none.
+      sides = tuple((0, 1 - n % 2) for n in x.shape[1:3])
+    return nn.max_pool(x, (3, 3), strides=(2, 2), padding=sides)

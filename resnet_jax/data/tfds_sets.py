@@ -1,0 +1,92 @@
+"""Sets that TFDS knows, prepared on this machine.
+
+TensorFlow is imported only here and where pictures are decoded, and never sees
+a GPU.
+"""
+
+import contextlib
+import io
+import pathlib
+from typing import Any
+
+from resnet_jax.errors import UserError, did_you_mean, first_line
+
+# Where the originals are, for those whose machine cannot download.
+_ARCHIVES = {
+  'cifar10': 'https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz',
+  'cifar100': 'https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz',
+}
+
+
+def prepare(name: str, data_dir: str) -> Any:
+  """The TFDS builder of `name`, its data on disk.
+
+  Args:
+    name: a TFDS name such as 'cifar10', or the embedded 'digits'.
+    data_dir: where TFDS keeps its data; '' is ~/tensorflow_datasets.
+
+  Raises:
+    UserError: TFDS is not installed, knows no such set, or cannot download it.
+  """
+  try:
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core.download import downloader
+  except ImportError as e:
+    raise UserError(
+      f'reading {name!r} needs tensorflow and tensorflow_datasets, and '
+      f'importing them failed ({first_line(e)}). Install requirements.txt, or '
+      f'train from arrays: --config.dataset.npz=FILE.npz'
+    ) from e
+  tf.config.set_visible_devices([], 'GPU')
+  # Its own 10, with growing pauses, take over three minutes to find that there
+  # is no network.
+  downloader.MAX_RETRIES = 3
+  if name == 'digits':
+    from resnet_jax.data import digits  # noqa: F401 - registers the builder
+  directory = pathlib.Path(data_dir).expanduser() if data_dir else None
+  try:
+    builder = tfds.builder(name, data_dir=directory)
+  except tfds.core.registered.DatasetNotFoundError as e:
+    raise UserError(
+      f'config.dataset.name: TFDS knows no {name!r}'
+      f'{did_you_mean(name, tfds.list_builders())}. Train on one that it '
+      f'knows, or from arrays: --config.dataset.npz=FILE.npz'
+    ) from e
+  try:
+    _download(tfds, builder)
+  except Exception as e:  # TFDS raises some dozen kinds, from many layers
+    raise unusable(builder, e) from e
+  return builder
+
+
+def unusable(builder: Any, error: Exception) -> UserError:
+  """What to say of a set that could not be prepared, or not be read."""
+  name, folder = builder.name, builder.data_dir
+  manual = pathlib.Path(builder._data_dir_root, 'downloads', 'manual')
+  archive = _ARCHIVES.get(name)
+  if archive is None:
+    by_hand = f'Prepare it with TFDS in {folder}, or delete it if it is damaged'
+  else:
+    by_hand = (
+      f'Fetch {archive} elsewhere, put it in {manual}/ and run this again; '
+      f'if {folder} is there, it is damaged: delete it'
+    )
+  return UserError(
+    f'{name} is not prepared in {folder}, and preparing it failed: '
+    f'{first_line(error)}.\n'
+    f'{by_hand}.\n'
+    f'Without any download: --config=configs/digits_resnet20.py, or arrays of '
+    f'your own with --config.dataset.npz=FILE.npz.'
+  )
+
+
+def _download(tfds: Any, builder: Any) -> None:
+  if builder.name != 'digits':
+    builder.download_and_prepare()
+    return
+  # A second's work without a download, and TFDS would announce a download.
+  tfds.display_progress_bar(False)
+  with contextlib.redirect_stdout(io.StringIO()):
+    builder.download_and_prepare()
+  tfds.display_progress_bar(True)

@@ -1,0 +1,100 @@
+"""Random access to the examples of TFRecord files.
+
+TFDS writes TFRecords, which are made to be read from the front. A table of
+where each record lies lets a shuffled epoch be opened anywhere.
+"""
+
+import dataclasses
+import os
+import struct
+from typing import Any
+
+import numpy as np
+
+from resnet_jax.errors import UserError
+
+# A record: length, 8 bytes; its checksum, 4; the content; its checksum, 4.
+_HEADER, _FOOTER = 12, 4
+
+
+@dataclasses.dataclass(frozen=True)
+class TFRecords:
+  """Examples in TFRecord files; see `pictures.Records`.
+
+  Attributes:
+    files: their paths.
+    spans: int64 [examples, 3]: number of the file, offset and length in bytes.
+    image, label: names of the features in a `tf.train.Example`.
+  """
+
+  files: tuple[str, ...]
+  spans: np.ndarray
+  image: str
+  label: str
+
+  @classmethod
+  def of(cls, files: list[str], *, image: str, label: str) -> 'TFRecords':
+    """All records of `files`, in their order.
+
+    Raises:
+      UserError: a file is missing, or no TFRecord file, or cut short.
+    """
+    spans = [
+      (number, offset, length)
+      for number, file in enumerate(files)
+      for offset, length in _spans(file)
+    ]
+    table = np.array(spans, np.int64).reshape(-1, 3)
+    return cls(tuple(files), table, image, label)
+
+  def __len__(self) -> int:
+    return len(self.spans)
+
+  def take(self, ids: np.ndarray) -> 'TFRecords':
+    return dataclasses.replace(self, spans=self.spans[ids])
+
+  def name(self, index: int) -> str:
+    number, offset, _ = self.spans[index]
+    return f'{self.files[number]}, record at byte {offset}'
+
+  def keys(self, ids: np.ndarray) -> tuple[np.ndarray, ...]:
+    return (self.spans[ids],)
+
+  def read(self, span: Any) -> tuple[Any, Any]:
+    import tensorflow as tf
+
+    record = tf.numpy_function(self._bytes, [span], tf.string)
+    features = {
+      self.image: tf.io.FixedLenFeature((), tf.string),
+      self.label: tf.io.FixedLenFeature((), tf.int64),
+    }
+    example = tf.io.parse_single_example(tf.reshape(record, ()), features)
+    return example[self.image], tf.cast(example[self.label], tf.int32)
+
+  def _bytes(self, span: np.ndarray) -> bytes:
+    number, offset, length = span.tolist()
+    with open(self.files[number], 'rb', buffering=0) as file:
+      return os.pread(file.fileno(), length, offset)
+
+
+def _spans(path: str) -> list[tuple[int, int]]:
+  """Offset and length of the content of each record."""
+  spans, start = [], 0
+  try:
+    with open(path, 'rb', buffering=0) as file:
+      end = os.fstat(file.fileno()).st_size
+      while start < end:
+        header = os.pread(file.fileno(), 8, start)
+        length = struct.unpack('<Q', header)[0] if len(header) == 8 else end
+        after = start + _HEADER + length + _FOOTER
+        if after > end:
+          raise UserError(
+            f'{path} is no TFRecord file, or was cut short: a record that '
+            f'begins at byte {start} would end at {after}, and the file ends '
+            f'at {end}. Prepare the set anew'
+          )
+        spans.append((start + _HEADER, length))
+        start = after
+  except OSError as e:
+    raise UserError(f'{path} cannot be read: {e.strerror}') from e
+  return spans

@@ -1,0 +1,193 @@
+"""Which part of a picture a crop shows, chosen before it is decoded.
+
+TensorFlow operations; draws are functions of the seed alone. Sizes are pairs
+(height, width) of int32 scalars, of the upright picture.
+"""
+
+import math
+from typing import NamedTuple
+
+import tensorflow as tf
+
+# As many as Szegedy et al.'s followers make, before they take the whole.
+_ATTEMPTS = 10
+
+
+class Window(NamedTuple):
+  """A rectangle of the upright picture in pixels, from its top left corner.
+
+  Either four float32 scalars, or four int32 scalars where it is of whole
+  pixels: `decode.resample` treats the two differently.
+  """
+
+  top: tf.Tensor
+  left: tf.Tensor
+  height: tf.Tensor
+  width: tf.Tensor
+
+
+Size = tuple[tf.Tensor, tf.Tensor]
+
+
+def shorter_side_window(
+  size: Size, seed: tf.Tensor, *, low: int, high: int, crop: int
+) -> Window:
+  """A random crop of the picture at a random scale (Sec. 3.4).
+
+  The picture is thought resized to a shorter side uniform in [low, high], both
+  included, and its longer side in proportion, rounded, halves up; the crop lies
+  at a uniform whole offset in that.
+
+  Args:
+    size: of the upright picture.
+    seed: int64 [2].
+    low: least shorter side, at least `crop`.
+    high: greatest shorter side.
+    crop: side of the square crop.
+
+  Returns:
+    Floats: the crop in pixels of the picture as it is.
+
+  Raises:
+    ValueError: not crop <= low <= high.
+  """
+  if not 0 < crop <= low <= high:
+    raise ValueError(f'not 0 < crop {crop} <= low {low} <= high {high}')
+  draws = _draws(seed, [3])
+  pixels = _float(size)
+  # For a draw below 1, a product with a whole number stays below that number,
+  # also when it is rounded to float32.
+  side = low + tf.floor(draws[0] * (high - low + 1))
+  resized = _resized(pixels, side)
+  offset = tf.floor(draws[1:] * (resized - (crop - 1)))
+  return _crop(pixels, resized, offset, crop)
+
+
+def centre_window(size: Size, *, shorter_side: int, crop: int) -> Window:
+  """The central crop of the picture at a scale (10-crop's middle, Sec. 3.4).
+
+  Resized as in `shorter_side_window`; an odd margin is one less above or to
+  the left than on the other side.
+
+  Args:
+    size: of the upright picture.
+    shorter_side: of the resized picture, at least `crop`.
+    crop: side of the square crop.
+
+  Returns:
+    Floats: the crop in pixels of the picture as it is.
+
+  Raises:
+    ValueError: not crop <= shorter_side.
+  """
+  if not 0 < crop <= shorter_side:
+    raise ValueError(f'not 0 < crop {crop} <= shorter_side {shorter_side}')
+  pixels = _float(size)
+  resized = _resized(pixels, float(shorter_side))
+  return _crop(pixels, resized, tf.floor((resized - crop) / 2), crop)
+
+
+def inception_window(
+  size: Size,
+  seed: tf.Tensor,
+  *,
+  area: tuple[float, float] = (0.08, 1.0),
+  ratio: tuple[float, float] = (3 / 4, 4 / 3),
+) -> Window:
+  """A random part of random area and shape (Szegedy et al., 2015, Sec. 6).
+
+  The area is uniform, and the logarithm of the aspect ratio is, which the paper
+  leaves open; parts that do not fit are drawn again, up to ten draws in all,
+  and then the whole picture is taken.
+  TensorFlow's sample_distorted_bounding_box draws the height uniformly
+  instead, which makes small areas more frequent than the paper's "distributed
+  evenly".
+
+  Args:
+    size: of the upright picture.
+    seed: int64 [2].
+    area: least and greatest, of the picture's.
+    ratio: least and greatest width / height.
+
+  Returns:
+    Integers.
+
+  Raises:
+    ValueError: bounds that are not in order, or not positive.
+  """
+  if not (0 < area[0] <= area[1] <= 1 and 0 < ratio[0] <= ratio[1]):
+    raise ValueError(f'area {area} or ratio {ratio} is out of order')
+  draws = _draws(seed, [_ATTEMPTS, 4])
+  whole = _float(size)
+  share = area[0] + (area[1] - area[0]) * draws[:, 0]
+  low, high = math.log(ratio[0]), math.log(ratio[1])
+  stretch = tf.exp(
+    (low + (high - low) * draws[:, 1])[:, tf.newaxis] * [-0.5, 0.5]
+  )
+  side = tf.sqrt(share * tf.reduce_prod(whole))
+  sides = tf.round(side[:, tf.newaxis] * stretch)
+  fits = tf.reduce_all((sides > 0) & (sides <= whole), 1)
+  chosen = tf.argmax(fits)
+  extent = tf.where(fits[chosen], sides[chosen], whole)
+  corner = tf.floor(draws[chosen, 2:] * (whole - extent + 1))
+  return _integers(corner, extent)
+
+
+def whole(size: Size) -> Window:
+  """All of the picture, as floats."""
+  height, width = tf.unstack(_float(size))
+  return Window(tf.zeros([]), tf.zeros([]), height, width)
+
+
+def resized(size: Size, shorter_side: int) -> Size:
+  """Height and width once the shorter side is `shorter_side`; int32."""
+  sides = tf.cast(_resized(_float(size), float(shorter_side)), tf.int32)
+  height, width = tf.unstack(sides)
+  return height, width
+
+
+def whole_pixels(window: Window) -> Window:
+  """The window with its edges moved to the nearest pixel borders.
+
+  It moves by at most half a pixel and keeps at least one; `decode.resample` is
+  faster on it where it does not have to antialias.
+
+  Args:
+    window: of floats, inside a picture.
+
+  Returns:
+    Integers.
+  """
+  corner = tf.stack([window.top, window.left])
+  extent = tf.stack([window.height, window.width])
+  first = tf.round(corner)
+  extent = tf.maximum(tf.round(corner + extent) - first, 1)
+  return _integers(first, extent)
+
+
+def _integers(corner: tf.Tensor, extent: tf.Tensor) -> Window:
+  whole = tf.cast(tf.concat([corner, extent], 0), tf.int32)
+  return Window(*tf.unstack(whole))
+
+
+def _draws(seed: tf.Tensor, shape: list[int]) -> tf.Tensor:
+  """Uniform in [0, 1), float32."""
+  # The same numbers as tf.random.stateless_uniform(shape, seed, alg='philox')
+  # on a CPU, without its 20 us of small operations.
+  return tf.raw_ops.StatelessRandomUniform(shape=shape, seed=seed)
+
+
+def _resized(size: tf.Tensor, shorter: tf.Tensor | int) -> tf.Tensor:
+  """Both sides for a shorter side, rounded, halves up; float32 [2]."""
+  return tf.floor(size * shorter / tf.reduce_min(size) + 0.5)
+
+
+def _crop(
+  size: tf.Tensor, resized: tf.Tensor, offset: tf.Tensor, crop: int
+) -> Window:
+  pixel = size / resized
+  return Window(*tf.unstack(offset * pixel), *tf.unstack(crop * pixel))
+
+
+def _float(size: Size) -> tf.Tensor:
+  return tf.cast(tf.stack(size), tf.float32)

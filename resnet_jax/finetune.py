@@ -1,0 +1,124 @@
+"""Starts a network from weights that were trained before."""
+
+import logging
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+
+from resnet_jax import checkpoint
+from resnet_jax.data.normalization import Normalization
+from resnet_jax.errors import UserError
+from resnet_jax.state import TrainState
+
+_log = logging.getLogger('resnet_jax')
+
+# What a config must have in common with the weights that it is to load: the
+# fields that decide what a network computes, besides its weights.
+NETWORK = ('name', 'shortcut', 'version', 'stem_pool')
+
+
+def adopt_network(
+  config: ml_collections.ConfigDict, found: checkpoint.Found
+) -> None:
+  """Makes `config.model` that of a checkpoint, and says so if it was another.
+
+  Weights are of use in the network that they were trained in alone; what does
+  not change what it computes, such as the dtype, stays as configured.
+  """
+  theirs = found.meta['config']['model']
+  changed = {
+    field: theirs.get(field)
+    for field in NETWORK
+    if config.model[field] != theirs.get(field)
+  }
+  with config.unlocked():
+    for field, value in changed.items():
+      config.model[field] = value
+  if changed:
+    words = ', '.join(f'{f} {v}' for f, v in changed.items() if v is not None)
+    _log.info('the network is that of %s: %s', found.path, words)
+
+
+def variables_of(
+  found: checkpoint.Found, template: dict[str, Any]
+) -> dict[str, Any]:
+  """Params, batch_stats and normalization of a checkpoint or import.
+
+  Args:
+    found: of a run, or imported.
+    template: params and batch_stats of the network, for names and shapes.
+
+  Raises:
+    UserError: they are of another network; names what differs.
+  """
+  arrays = {
+    name.removeprefix('state/'): x
+    for name, x in found.arrays.items()
+    if name.startswith(('state/params/', 'state/batch_stats/'))
+  }
+  net = checkpoint.fill(template, arrays, found.path)
+  return net | {'normalization': normalization_of(found)}
+
+
+def normalization_of(found: checkpoint.Found) -> Normalization:
+  """That of the images which the weights of a checkpoint were trained on.
+
+  Raises:
+    UserError: it does not say.
+  """
+  try:
+    mean, std = (
+      found.arrays[f'state/normalization/{name}'] for name in ('mean', 'std')
+    )
+  except KeyError as e:
+    raise UserError(
+      f'{found.path} does not say how its images are normalized; it was made '
+      f'by another version of resnet_jax'
+    ) from e
+  return Normalization(mean, std)
+
+
+def start(
+  config: ml_collections.ConfigDict,
+  state: TrainState,
+  class_names: Sequence[str],
+) -> TrainState:
+  """`state`, with the weights of `config.finetune.checkpoint` in it.
+
+  Args:
+    config: of the run; its model is that of the checkpoint.
+    state: before the first step.
+    class_names: of the data.
+
+  Raises:
+    UserError: there is no such checkpoint, it is of another network, or its
+      classes are not those of the data and its head is to be kept.
+  """
+  path = pathlib.Path(config.finetune.checkpoint).expanduser()
+  found = checkpoint.read_step(path)
+  template = {'params': state.params, 'batch_stats': state.batch_stats}
+  if config.finetune.new_head:
+    head = {
+      f'state/params/fc/{name}': np.asarray(x)
+      for name, x in state.params['fc'].items()
+    }
+    found = checkpoint.Found(
+      found.step, found.path, found.arrays | head, found.meta
+    )
+  elif found.meta['num_classes'] != len(class_names):
+    raise UserError(
+      f'{path} tells {found.meta["num_classes"]} classes apart, and the data '
+      f'have {len(class_names)}; give it a new head with '
+      f'--config.finetune.new_head=True'
+    )
+  variables = variables_of(found, template)
+  _log.info(
+    'starting from %s, with %s head and its normalization',
+    path,
+    'a new' if config.finetune.new_head else 'its',
+  )
+  return state.replace(**jax.tree.map(jax.numpy.asarray, variables))

@@ -1,0 +1,75 @@
+"""Computes the training set's mean image, which the paper subtracts."""
+
+import logging
+import pathlib
+
+import jax
+import ml_collections
+import numpy as np
+
+from resnet_jax import config as config_lib
+from resnet_jax import experiment
+from resnet_jax.console import Progress
+from resnet_jax.errors import UserError
+from resnet_jax.views import Views
+
+_log = logging.getLogger('resnet_jax')
+
+_BATCH = 64
+
+
+def compute(config: ml_collections.ConfigDict) -> None:
+  """Writes the mean of the centre crops of all training pictures.
+
+  It is float32 [crop, crop, 3], of pixels from 0 to 255, at
+  `config.test.shorter_side`, in `config.dataset.mean_file`.
+
+  Raises:
+    UserError: the data are no pictures, cannot be read, or their folder cannot
+      be written to.
+  """
+  config_lib.check(config)
+  if not config.dataset.crop_size:
+    raise UserError(
+      'the mean image of small images is computed whenever they are loaded; '
+      'only pictures (config.dataset.crop_size above 0) need a file of it'
+    )
+  if jax.process_count() > 1:
+    raise UserError('compute the mean image on one host; it is read by all')
+  data = experiment.load_data(config)
+  crop = config.dataset.crop_size
+  views = Views('single', (config.test.shorter_side,), crop)
+  file = data.mean_file
+  _check_writable(file)
+  total, count = np.zeros((crop, crop, 3), np.int64), 0
+  progress = Progress('pictures averaged', data.sizes['train'])
+  for part in data.parts('train', views, _BATCH):
+    real = part.ids >= 0
+    total += part.images[real, 0].sum(0, dtype=np.int64)
+    count += int(real.sum())
+    progress.add(int(real.sum()))
+  mean = (total / count).astype(np.float32)
+  draft = file.with_name(f'.{file.name}.draft')
+  with draft.open('wb') as handle:
+    np.save(handle, mean)
+  draft.rename(file)
+  red, green, blue = mean.mean((0, 1))
+  _log.info(
+    '%s: mean of %s pictures, %.2f %.2f %.2f by channel',
+    file,
+    f'{count:,}',
+    red,
+    green,
+    blue,
+  )
+
+
+def _check_writable(file: pathlib.Path) -> None:
+  try:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.with_name(f'.{file.name}.draft').write_bytes(b'')
+  except OSError as e:
+    raise UserError(
+      f'{file} cannot be written: {e.strerror}. Name another place with '
+      f'--config.dataset.mean_file=FILE.npy'
+    ) from e

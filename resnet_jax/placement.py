@@ -1,0 +1,42 @@
+"""Puts arrays of the host on its devices: copies of them, or shares."""
+
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+# The pmap axis that a batch is shared out over.
+AXIS = 'batch'
+
+
+def replicas() -> jax.Array:
+  """The number of each of this host's devices among all, int32."""
+  devices = jax.local_device_count()
+  first = jax.process_index() * devices
+  return shard(np.arange(first, first + devices, dtype=np.int32), flat=True)
+
+
+def replicate(tree: Any) -> Any:
+  """A copy of the host's arrays on each of its devices."""
+  return jax.device_put(tree, NamedSharding(_local_mesh(), PartitionSpec()))
+
+
+def shard(tree: Any, *, flat: bool = False) -> Any:
+  """The host's examples, shared out evenly in their order among its devices.
+
+  Args:
+    tree: arrays of [examples, ...].
+    flat: there is one example a device, and no axis is left for it.
+
+  Returns:
+    Arrays of [local devices, examples a device, ...].
+  """
+  devices = jax.local_device_count()
+  if not flat:
+    tree = jax.tree.map(lambda x: x.reshape(devices, -1, *x.shape[1:]), tree)
+  return jax.device_put(tree, NamedSharding(_local_mesh(), PartitionSpec(AXIS)))
+
+
+def _local_mesh() -> Mesh:
+  return Mesh(jax.local_devices(), (AXIS,))

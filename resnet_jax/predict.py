@@ -1,0 +1,249 @@
+"""Says what is on pictures, by a trained or imported network.
+
+python -m resnet_jax.predict --checkpoint=SERIES/STEP cat.jpg photos/ '*.png'
+python -m resnet_jax.predict --checkpoint=SERIES/STEP --output=out.csv photos/
+"""
+
+import argparse
+import csv
+import dataclasses
+import glob
+import json
+import os
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+# TensorFlow reads this when it is imported, to decode the pictures.
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from resnet_jax import checkpoint, finetune, models
+from resnet_jax.console import start_logging
+from resnet_jax.data.picture_views import ViewReader
+from resnet_jax.data.pictures import SUFFIXES, FileRecords
+from resnet_jax.errors import UserError
+from resnet_jax.evaluate import score
+from resnet_jax.placement import replicate
+from resnet_jax.step import make_score_step
+from resnet_jax.views import NAMES, Views
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+  """What a network says of a picture: classes from the likeliest down."""
+
+  file: str
+  labels: list[int]
+  names: list[str]
+  probabilities: list[float]
+
+
+class Predictor:
+  """A network with its normalization and class names.
+
+  Args:
+    path: of a checkpoint, SERIES/STEP: of a run, or imported.
+    views: 'single', 'ten_crop' or 'dense', see `views.NAMES`.
+    batch_size: pictures at a time; rounded up to a multiple of the devices.
+
+  Raises:
+    UserError: there is no such checkpoint, or its network is not for pictures
+      in colour.
+  """
+
+  def __init__(
+    self, path: pathlib.Path, *, views: str = 'single', batch_size: int = 32
+  ) -> None:
+    found = checkpoint.read_step(path)
+    config = found.meta['config']
+    fields = {
+      name: config['model'][name]
+      for name in finetune.NETWORK
+      if config['model'].get(name) is not None
+    }
+    self._model = models.create(**fields, num_classes=found.meta['num_classes'])
+    self._names = found.meta['class_names']
+    normalization = finetune.normalization_of(found)
+    mean = normalization.mean
+    crop = mean.shape[0] if mean.ndim == 3 else None
+    crop = crop or models.input_shape(fields['name'])[0]
+    if mean.shape[-1] != 3:
+      raise UserError(
+        f'{path} is of images with {mean.shape[-1]} channels; pictures have 3'
+      )
+    template = jax.eval_shape(
+      self._model.init, jax.random.key(0), jnp.zeros((1, crop, crop, 3))
+    )
+    self._variables = replicate(finetune.variables_of(found, template))
+    self._views = _views(views, crop, config)
+    self._antialias = config.get('dataset', {}).get('antialias', True)
+    self._step = make_score_step(self._model, self._views)
+    devices = jax.device_count()
+    self._batch_size = -(-batch_size // devices) * devices
+
+  def __call__(
+    self, files: Sequence[str], *, top: int = 5
+  ) -> tuple[list[Prediction], list[str]]:
+    """The `top` classes of each of `files`, and those that are damaged.
+
+    Raises:
+      UserError: none of the files is a picture.
+    """
+    records = FileRecords.of(files, [0] * len(files))
+    reader = ViewReader(
+      records,
+      antialias=self._antialias,
+      max_damaged=len(files),
+      host=0,
+      hosts=1,
+    )
+    scores = score(
+      self._step,
+      self._variables,
+      reader.parts(self._views, self._batch_size),
+      examples=len(files),
+      classes=self._model.num_classes,
+      passes=len(self._views.shorter_sides),
+      title='pictures',
+    )
+    order = np.argsort(-scores.logs, 1, kind='stable')[:, :top]
+    predictions, damaged = [], []
+    for file, label, logs, best in zip(
+      files, scores.labels, scores.logs, order, strict=True
+    ):
+      if label < 0:
+        damaged.append(file)
+        continue
+      labels = best.tolist()
+      predictions.append(
+        Prediction(
+          file,
+          labels,
+          [self._names[i] for i in labels],
+          np.exp(logs[best].astype(np.float64)).tolist(),
+        )
+      )
+    return predictions, damaged
+
+
+def find_pictures(arguments: Sequence[str]) -> list[str]:
+  """Files, those of folders, and those that globs match, each once.
+
+  Raises:
+    UserError: an argument matches nothing.
+  """
+  files = []
+  for argument in arguments:
+    if os.path.isdir(argument):
+      inside = sorted(
+        os.path.join(folder, name)
+        for folder, _, names in os.walk(argument)
+        for name in names
+        if name.lower().endswith(SUFFIXES)
+      )
+    elif os.path.isfile(argument):
+      inside = [argument]
+    else:
+      inside = sorted(filter(os.path.isfile, glob.glob(argument)))
+    if not inside:
+      raise UserError(
+        f'{argument} is no picture, and no folder or pattern that holds any'
+      )
+    files += inside
+  return list(dict.fromkeys(files))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+  """The command."""
+  parser = argparse.ArgumentParser(
+    prog='python -m resnet_jax.predict', description=__doc__.splitlines()[0]
+  )
+  parser.add_argument('--checkpoint', required=True, type=pathlib.Path)
+  parser.add_argument('--views', choices=NAMES, default='single')
+  parser.add_argument('--top', type=int, default=5, help='classes to show')
+  parser.add_argument('--batch_size', type=int, default=32)
+  parser.add_argument(
+    '--output', type=pathlib.Path, help='write FILE.csv or FILE.json'
+  )
+  parser.add_argument(
+    'pictures', nargs='+', help='files, folders, or patterns in quotes'
+  )
+  options = parser.parse_args(arguments)
+  start_logging()
+  try:
+    _run(options)
+  except UserError as e:
+    print(f'error: {e}', file=sys.stderr)
+    sys.exit(1)
+
+
+def _run(options: argparse.Namespace) -> None:
+  for name in ('top', 'batch_size'):
+    if getattr(options, name) < 1:
+      raise UserError(f'--{name}={getattr(options, name)} must be at least 1')
+  output = options.output
+  if output and output.suffix not in ('.csv', '.json'):
+    raise UserError(f'--output={output} must end in .csv or .json')
+  files = find_pictures(options.pictures)
+  predictor = Predictor(
+    options.checkpoint, views=options.views, batch_size=options.batch_size
+  )
+  predictions, damaged = predictor(files, top=options.top)
+  if output:
+    write = _write_csv if output.suffix == '.csv' else _write_json
+    try:
+      with output.open('w', newline='') as file:
+        write(file, predictions)
+    except OSError as e:
+      raise UserError(f'--output={output}: {e.strerror}') from e
+    print(f'{output}: {len(predictions)} pictures')
+  else:
+    _show(predictions)
+  if damaged:
+    raise UserError(
+      f'{len(damaged)} of {len(files)} files could not be read: '
+      f'{", ".join(damaged[:5])}'
+    )
+
+
+def _views(name: str, crop: int, config: dict[str, Any]) -> Views:
+  """As the network was tested; `config` is that of its run or import."""
+  if config.get('dataset', {}).get('crop_size'):
+    test = config['test']
+    side, scales = test['shorter_side'], test['dense_shorter_sides']
+  elif crop == 224:
+    side, scales = 256, (224, 256, 384, 480, 640)
+  else:  # small images were never cropped out of larger ones
+    side, scales = crop, (crop,)
+  return Views(name, tuple(scales) if name == 'dense' else (side,), crop)
+
+
+def _show(predictions: list[Prediction]) -> None:
+  for one in predictions:
+    print(one.file)
+    for name, probability in zip(one.names, one.probabilities, strict=True):
+      print(f'  {100 * probability:6.2f} %  {name}')
+
+
+def _write_csv(file: TextIO, predictions: list[Prediction]) -> None:
+  table = csv.writer(file)
+  table.writerow(['file', 'rank', 'label', 'name', 'probability'])
+  for one in predictions:
+    for rank, entry in enumerate(
+      zip(one.labels, one.names, one.probabilities, strict=True), 1
+    ):
+      table.writerow([one.file, rank, *entry])
+
+
+def _write_json(file: TextIO, predictions: list[Prediction]) -> None:
+  json.dump([dataclasses.asdict(one) for one in predictions], file, indent=2)
+  file.write('\n')
+
+
+if __name__ == '__main__':
+  main()

@@ -1,0 +1,42 @@
+"""Weights that others trained, in and out, under PyTorch's names.
+
+  from resnet_jax import models, weights
+
+  arrays = weights.read('resnet50.pth')              # or .safetensors, .npz
+  kind = weights.detect(arrays)                      # resnet50, 1000 classes
+  model = models.create(
+    kind.network, num_classes=kind.num_classes, **kind.overrides
+  )
+  variables = weights.to_variables(arrays, model)    # {'params', 'batch_stats'}
+  arrays = weights.from_variables(variables, model)  # and back, bit for bit
+  weights.write_safetensors('resnet50.safetensors', arrays)
+
+The same as commands, with checkpoints of ours in place of variables:
+
+  python -m resnet_jax.weights show FILE
+  python -m resnet_jax.weights import FILE DIR
+  python -m resnet_jax.weights export DIR/0 FILE.safetensors
+
+Names are those of torchvision's and timm's resnet18 ... resnet152, and those of
+the common PyTorch reimplementation of the CIFAR nets. PyTorch itself is only
+needed, and only imported, to read its own files; no pickle is ever run.
+"""
+
+from resnet_jax.data.normalization import Normalization
+from resnet_jax.weights.architecture import Architecture, detect
+from resnet_jax.weights.checkpoints import export_checkpoint, import_file
+from resnet_jax.weights.convert import from_variables, to_variables
+from resnet_jax.weights.files import read, read_metadata, write_safetensors
+
+__all__ = [
+  'Architecture',
+  'Normalization',
+  'detect',
+  'export_checkpoint',
+  'from_variables',
+  'import_file',
+  'read',
+  'read_metadata',
+  'to_variables',
+  'write_safetensors',
+]

@@ -1,0 +1,183 @@
+"""Takes weights in and out.
+
+python -m resnet_jax.weights show resnet50.pth
+python -m resnet_jax.weights import resnet50.pth imported/resnet50
+python -m resnet_jax.weights export imported/resnet50/0 resnet50.safetensors
+"""
+
+import argparse
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from resnet_jax import console, models
+from resnet_jax.data.normalization import Normalization
+from resnet_jax.errors import UserError
+from resnet_jax.weights import architecture, checkpoints, files, names
+
+# Mean and std, of 0 ... 255, alike for all colours.
+_PIXELS = {'none': (0, 1), 'unit': (0, 255), 'symmetric': (127.5, 127.5)}
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+  """The command; its exit code. What a user can mend is printed as such."""
+  options = _parser().parse_args(argv)
+  try:
+    options.command(options)
+  except UserError as e:
+    print(f'error: {e}', file=sys.stderr)
+    return 1
+  except OSError as e:
+    print(f'error: the system says: {e}', file=sys.stderr)
+    return 1
+  return 0
+
+
+def _import(options: argparse.Namespace) -> None:
+  found = checkpoints.import_file(
+    options.file,
+    options.folder,
+    network=options.network,
+    version=options.version,
+    normalization=_normalization(options),
+    class_names=_read_names(options.classes) if options.classes else None,
+  )
+  target = options.folder / '0'
+  print(f'{target}: {_describe(found)}')
+  print(
+    f'Next: python -m resnet_jax.main --mode=eval --checkpoint={target} '
+    f'--config=FILE, a config that names the data'
+  )
+
+
+def _export(options: argparse.Namespace) -> None:
+  found = checkpoints.export_checkpoint(options.checkpoint, options.file)
+  print(f'{options.file}: {_describe(found)}')
+
+
+def _show(options: argparse.Namespace) -> None:
+  arrays = files.read(options.file)
+  found = architecture.detect(arrays)
+  buffers = ('.running_mean', '.running_var')
+  parameters = sum(
+    x.size
+    for name, x in arrays.items()
+    if not name.endswith(buffers) and not names.is_counter(name)
+  )
+  print(f'{options.file}: {_describe(found)}, {parameters:,} parameters')
+  for key, text in sorted(files.read_metadata(options.file).items()):
+    print(f'  {key}: {text if len(text) < 200 else text[:200] + " ..."}')
+  if 'version' in found.overrides:
+    print('The strides (v1 or v1.5) cannot be seen in weights; v1.5 is usual.')
+
+
+def _describe(found: architecture.Architecture) -> str:
+  words = [f'{key} {value}' for key, value in found.overrides.items()]
+  return ', '.join([found.network, f'{found.num_classes} classes', *words])
+
+
+def _normalization(options: argparse.Namespace) -> Normalization | None:
+  if not (options.pixels or options.mean or options.std):
+    return None
+  if options.pixels in _PIXELS:
+    usual = Normalization.of_colors(
+      *((x,) * 3 for x in _PIXELS[options.pixels])
+    )
+  else:
+    usual = Normalization.of_imagenet()
+  return Normalization.of_colors(
+    _numbers('--mean', options.mean) if options.mean else usual.mean,
+    _numbers('--std', options.std) if options.std else usual.std,
+  )
+
+
+def _numbers(flag: str, text: str) -> tuple[float, ...]:
+  """Three numbers of 0 ... 1, on the scale of 0 ... 255."""
+  try:
+    values = tuple(255 * float(part) for part in text.split(','))
+  except ValueError:
+    values = ()
+  if len(values) != 3:
+    raise UserError(
+      f'{flag}={text} must be three numbers with commas between, such as '
+      f'0.485,0.456,0.406, for pixels from 0 to 1'
+    )
+  return values
+
+
+def _read_names(path: pathlib.Path) -> list[str]:
+  try:
+    text = path.read_text(encoding='utf-8')
+  except (OSError, UnicodeDecodeError) as e:
+    raise UserError(
+      f'--classes={path} cannot be read: {e}; it must be a text file with one '
+      f'name a line'
+    ) from e
+  return text.rstrip().splitlines()
+
+
+def _parser() -> argparse.ArgumentParser:
+  parser = argparse.ArgumentParser(
+    prog='python -m resnet_jax.weights',
+    description='Weights under PyTorch names, in and out.',
+  )
+  commands = parser.add_subparsers(required=True, metavar='COMMAND')
+  file_help = 'weights: .safetensors, .npz, .pth, .pt or .th'
+
+  show = commands.add_parser('show', help='say which network weights are of')
+  show.add_argument('file', type=pathlib.Path, metavar='FILE', help=file_help)
+  show.set_defaults(command=_show)
+
+  take = commands.add_parser('import', help='write weights as a checkpoint')
+  take.add_argument('file', type=pathlib.Path, metavar='FILE', help=file_help)
+  take.add_argument(
+    'folder', type=pathlib.Path, metavar='DIR', help='the checkpoint is DIR/0'
+  )
+  take.add_argument(
+    '--network',
+    metavar='NAME',
+    help=f'{models.available()[2]}, ...; default: what the weights show',
+  )
+  take.add_argument(
+    '--version',
+    choices=['v1', 'v1.5'],
+    help='where bottlenecks have their strides, which weights do not show: on '
+    'the 1x1 (v1, the paper) or 3x3 convolution (v1.5, the default)',
+  )
+  take.add_argument(
+    '--pixels',
+    choices=['imagenet', *_PIXELS],
+    help='what the network wants: pixels less ImageNet mean, over its std '
+    '(default); 0 to 255 (none); 0 to 1 (unit); -1 to 1 (symmetric)',
+  )
+  for name in ('mean', 'std'):
+    take.add_argument(
+      f'--{name}',
+      metavar='R,G,B',
+      help=f'{name} of pixels from 0 to 1, in place of that of --pixels',
+    )
+  take.add_argument(
+    '--classes',
+    type=pathlib.Path,
+    metavar='FILE',
+    help='names of the classes, one a line in the order of the labels',
+  )
+  take.set_defaults(command=_import)
+
+  give = commands.add_parser('export', help='write a checkpoint as weights')
+  give.add_argument(
+    'checkpoint',
+    type=pathlib.Path,
+    metavar='CHECKPOINT',
+    help='folder SERIES/STEP',
+  )
+  give.add_argument(
+    'file', type=pathlib.Path, metavar='FILE.safetensors', help='to write'
+  )
+  give.set_defaults(command=_export)
+  return parser
+
+
+if __name__ == '__main__':
+  console.start_logging()
+  sys.exit(run())

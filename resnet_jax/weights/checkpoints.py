@@ -1,0 +1,240 @@
+"""Files of weights to checkpoints of ours, which the commands use, and back.
+
+A checkpoint knows more than a file of weights: how pixels are normalized, what
+the classes are called, and where the strides are. What of this a safetensors
+file can hold is written into its metadata, and found there again.
+"""
+
+import dataclasses
+import hashlib
+import json
+import logging
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flax import traverse_util
+
+from resnet_jax import checkpoint, models
+from resnet_jax.data.normalization import Normalization
+from resnet_jax.errors import UserError
+from resnet_jax.weights import architecture, convert, files
+
+_log = logging.getLogger('resnet_jax')
+
+_IMAGENET_CLASSES = (
+  pathlib.Path(__file__).parent.parent / 'imagenet_classes.txt'
+)
+_CIFAR10_CLASSES = [
+  'airplane',
+  'automobile',
+  'bird',
+  'cat',
+  'deer',
+  'dog',
+  'frog',
+  'horse',
+  'ship',
+  'truck',
+]
+# Fields of config.model that the arrays depend on, or the result with them.
+_FIELDS = ('shortcut', 'version', 'stem_pool')
+
+
+def import_file(
+  path: pathlib.Path,
+  folder: pathlib.Path,
+  *,
+  network: str | None = None,
+  version: str | None = None,
+  normalization: Normalization | None = None,
+  class_names: Sequence[str] | None = None,
+) -> architecture.Architecture:
+  """Writes the weights in `path` as the checkpoint `folder`/0.
+
+  What is None is taken from the file's metadata, if we wrote it, else:
+
+  Args:
+    path: what `files.read` reads.
+    folder: of the checkpoint series; made if it is not there.
+    network: default: what `detect` sees.
+    version: 'v1' or 'v1.5', bottleneck nets only; default 'v1.5'.
+    normalization: of pixels; default: ImageNet's mean and std, which
+      torchvision, most of timm and the CIFAR reimplementation use.
+    class_names: by label; default: ImageNet's for 1000 classes, CIFAR-10's for
+      a CIFAR net of 10, else numbers.
+
+  Returns:
+    What was written.
+
+  Raises:
+    UserError: the file cannot be read or is of no network here, the number of
+      class names is another, or `folder`/0 is there already.
+  """
+  target = folder / '0'
+  if target.exists():
+    raise UserError(
+      f'{target} is there already and was left as it is; name another folder, '
+      f'or remove it'
+    )
+  if folder.exists() and not folder.is_dir():
+    raise UserError(f'{folder} is a file; name a folder for the checkpoint')
+  arrays = files.read(path)
+  noted = _Noted.of_file(path)
+  try:
+    found = architecture.detect(arrays, network=network)
+    chosen = {'version': version} if version else {}
+    overrides = found.overrides | noted.overrides | chosen
+    found = dataclasses.replace(found, overrides=overrides)
+    model = _create(found.network, found.num_classes, overrides)
+  except UserError as e:
+    raise UserError(f'{path}: {e}') from e
+  try:
+    variables = convert.to_variables(arrays, model)
+  except UserError as e:
+    raise UserError(f'{path} as {found.network}: {e}') from e
+  names = class_names or noted.class_names or default_class_names(found)
+  if len(names) != found.num_classes:
+    raise UserError(
+      f'there are {len(names)} class names, and the last layer of {path} has '
+      f'{found.num_classes} classes; give one name a line, in the order of the '
+      f'labels'
+    )
+  pixels = normalization or noted.normalization or Normalization.of_imagenet()
+  state = variables | {
+    'normalization': {'mean': pixels.mean, 'std': pixels.std}
+  }
+  with path.open('rb') as file:
+    digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
+  meta = {
+    'config': {'model': {'name': found.network, **overrides}},
+    'num_classes': found.num_classes,
+    'class_names': list(names),
+    'data': f'imported from {path.name}, blake2b {digest.hexdigest()}',
+  }
+  series = checkpoint.Series(folder, keep=None)
+  try:
+    series.save(0, {'state': state}, meta)
+    series.wait()
+  finally:
+    series.close()
+  return found
+
+
+def export_checkpoint(
+  path: pathlib.Path, file: pathlib.Path
+) -> architecture.Architecture:
+  """Writes the checkpoint `path`, SERIES/STEP, as safetensors for PyTorch.
+
+  The normalization of pixels, the names of the classes and the fields of the
+  network go into the file's metadata, each as JSON. Warns where torchvision's
+  own module would compute something else with these weights.
+
+  Returns:
+    What was written.
+
+  Raises:
+    UserError: there is no such checkpoint, its network has no counterpart in
+      PyTorch, or `file` cannot be written.
+  """
+  found = checkpoint.read_step(path)
+  config = found.meta.get('config', {}).get('model', {})
+  if 'name' not in config:
+    raise UserError(f'{path} does not say which network it is of')
+  state = {
+    name.removeprefix('state/'): x
+    for name, x in found.arrays.items()
+    if name.startswith(('state/params/', 'state/batch_stats/'))
+  }
+  overrides = {k: config[k] for k in _FIELDS if config.get(k) is not None}
+  bias = state.get('params/fc/bias', ())
+  num_classes = found.meta.get('num_classes', len(bias))
+  model = _create(config['name'], num_classes, overrides)
+  variables = traverse_util.unflatten_dict(state, sep='/')
+  try:
+    arrays = convert.from_variables(variables, model)
+  except UserError as e:
+    raise UserError(f'{path}: {e}') from e
+  metadata = {
+    'format': 'pt',  # what libraries for PyTorch ask for
+    'model': json.dumps({'name': config['name'], **overrides}),
+  }
+  if 'class_names' in found.meta:
+    metadata['class_names'] = json.dumps(found.meta['class_names'])
+  for key in ('mean', 'std'):
+    x = found.arrays.get(f'state/normalization/{key}')
+    if x is None or x.shape != (3,):
+      _log.warning(
+        '%s has no %s of pixels for each of three colours; %s will not say how '
+        'pixels are normalized',
+        *(path, key, file),
+      )
+      continue
+    metadata[key] = json.dumps(x.tolist())
+  files.write_safetensors(file, arrays, metadata)
+  if model.bottleneck and model.version == 'v1':
+    _log.warning(
+      'this is a v1 network, with strides on the first 1x1 convolutions; '
+      "torchvision's module has them on the 3x3 (v1.5) and would compute "
+      'something else with these weights'
+    )
+  if model.stem == 'imagenet' and model.stem_pool == 'ceil':
+    _log.warning(
+      "this network's stem pools without padding (stem_pool 'ceil'); "
+      "torchvision's module pads, which shifts every window by a pixel, and "
+      'would compute something else with these weights'
+    )
+  return architecture.Architecture(config['name'], num_classes, overrides)
+
+
+def default_class_names(found: architecture.Architecture) -> list[str]:
+  """By label: ImageNet's with WordNet ids, CIFAR-10's, or numbers."""
+  if found.num_classes == 1000:
+    return _IMAGENET_CLASSES.read_text(encoding='utf-8').splitlines()
+  if found.num_classes == 10 and found.network.startswith('cifar_'):
+    return _CIFAR10_CLASSES
+  return [str(label) for label in range(found.num_classes)]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Noted:
+  """What `export_checkpoint` wrote into a file's metadata, if it did."""
+
+  overrides: Mapping[str, Any]
+  normalization: Normalization | None
+  class_names: list[str] | None
+
+  @classmethod
+  def of_file(cls, path: pathlib.Path) -> '_Noted':
+    metadata = files.read_metadata(path)
+    try:
+      noted = {
+        key: json.loads(metadata[key])
+        for key in ('model', 'mean', 'std', 'class_names')
+        if key in metadata
+      }
+      overrides = {
+        key: str(value)
+        for key, value in noted.get('model', {}).items()
+        if key in ('version', 'stem_pool')
+      }
+      pixels = None
+      if 'mean' in noted and 'std' in noted:
+        pixels = Normalization.of_colors(
+          *([float(x) for x in noted[key]] for key in ('mean', 'std'))
+        )
+      labels = noted.get('class_names')
+      labels = None if labels is None else [str(label) for label in labels]
+    except (ValueError, TypeError, AttributeError, UserError):
+      # Of another program, with words of its own.
+      return cls({}, None, None)
+    return cls(overrides, pixels, labels)
+
+
+def _create(
+  network: str, num_classes: int, overrides: Mapping[str, Any]
+) -> models.ResNet:
+  try:
+    return models.create(network, num_classes=num_classes, **overrides)
+  except ValueError as e:
+    raise UserError(str(e)) from e
