@@ -22,6 +22,8 @@ def get_config() -> ml_collections.ConfigDict:
   config.batch_size = 32
   config.bn_recompute_batches = 0
   config.dataset.name = ''  # a folder it is to be
+  # As torchvision and timm did when they trained the weights they publish.
+  config.dataset.antialias = True
   # A checkpoint brings its own.
   config.dataset.mean = 'imagenet'
   config.augment.crop = 'inception'

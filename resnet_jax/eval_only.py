@@ -27,7 +27,7 @@ def evaluate_saved(
   workdir: pathlib.Path | None = None,
   paths: Sequence[pathlib.Path] = (),
   per_class: pathlib.Path | None = None,
-) -> dict[str, dict[str, Result]]:
+) -> list[tuple[str, dict[str, Result]]]:
   """Evaluates checkpoints, or the newest of each series of a run.
 
   Args:
@@ -39,7 +39,8 @@ def evaluate_saved(
     per_class: a CSV file to write, of the last that is evaluated.
 
   Returns:
-    Path of the checkpoint, or 'ensemble', to split to result.
+    Of each checkpoint, and of the ensemble: its path or 'ensemble', and the
+    results by split.
 
   Raises:
     UserError: there is no whole checkpoint, or it is of other classes.
@@ -52,17 +53,19 @@ def evaluate_saved(
   data = experiment.load_data(config)
   evaluator = Evaluator(config, data)
   _log.info('%s', experiment.describe_data(data, evaluator))
-  scores, results = {}, {}
-  for one in found:
-    scores[str(one.path)] = _scores(one, config, data, evaluator)
+  scores = [
+    (str(one.path), _scores(one, config, data, evaluator)) for one in found
+  ]
   if len(paths) > 1:
-    scores['ensemble'] = {
-      split: average([of[split] for of in scores.values()])
+    ensemble = {
+      split: average([by_split[split] for _, by_split in scores])
       for split in evaluator.splits
     }
-  for name, by_split in scores.items():
-    results[name] = {split: tally(s) for split, s in by_split.items()}
-    for split, result in results[name].items():
+    scores.append(('ensemble', ensemble))
+  results = []
+  for name, by_split in scores:
+    results.append((name, {split: tally(s) for split, s in by_split.items()}))
+    for split, result in results[-1][1].items():
       _log.info('%s  %s %s', name, split, result)
   if per_class is not None and jax.process_index() == 0:
     result.write_csv(per_class, data.class_names)

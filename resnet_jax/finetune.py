@@ -10,6 +10,7 @@ import ml_collections
 import numpy as np
 
 from resnet_jax import checkpoint
+from resnet_jax import config as config_lib
 from resnet_jax.data.normalization import Normalization
 from resnet_jax.errors import UserError
 from resnet_jax.state import TrainState
@@ -30,17 +31,15 @@ def adopt_network(
   not change what it computes, such as the dtype, stays as configured.
   """
   theirs = found.meta['config']['model']
-  changed = {
-    field: theirs.get(field)
-    for field in NETWORK
-    if config.model[field] != theirs.get(field)
-  }
+  before = config_lib.create_model(config, num_classes=1)
   with config.unlocked():
-    for field, value in changed.items():
-      config.model[field] = value
-  if changed:
-    words = ', '.join(f'{f} {v}' for f, v in changed.items() if v is not None)
-    _log.info('the network is that of %s: %s', found.path, words)
+    for field in NETWORK:
+      config.model[field] = theirs.get(field)
+  if config_lib.create_model(config, num_classes=1) != before:
+    words = [
+      f'{field} {theirs[field]}' for field in NETWORK if theirs.get(field)
+    ]
+    _log.info('the network is that of %s: %s', found.path, ', '.join(words))
 
 
 def variables_of(

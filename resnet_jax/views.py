@@ -5,11 +5,13 @@ logarithms, which lose nothing where they are small.
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from resnet_jax.data.normalization import Normalization
 from resnet_jax.models import ResNet
 from resnet_jax.models.dense import dense_logits
 
@@ -75,9 +77,12 @@ def log_probabilities(
   examples, crops = images.shape[:2]
   images = images.reshape(-1, *images.shape[2:])
   if views.name == 'dense':
-    whole = _dense(model, variables, images, sizes, views.crop)
+    dense = functools.partial(
+      _dense, model, net, variables['normalization'], crop=views.crop
+    )
+    whole = dense(images, sizes)
     flipped = _flip_inside(images, sizes[:, 1])
-    flipped = _dense(model, variables, flipped, sizes, views.crop)
+    flipped = dense(flipped, sizes)
     return log_mean_exp(jnp.stack([whole, flipped], 1), 1)
   images = variables['normalization'](images)
   if views.name == 'ten_crop':
@@ -99,19 +104,20 @@ def log_mean_exp(
 
 def _dense(
   model: ResNet,
-  variables: dict[str, Any],
+  net: dict[str, Any],
+  normalization: Normalization,
   images: jax.Array,
   sizes: jax.Array,
+  *,
   crop: int,
 ) -> jax.Array:
   """Averaged over positions; images as in `dense_logits`, but uint8."""
   # No pixel of a mean image belongs to those of a larger one.
-  normalization = variables['normalization']
   if normalization.mean.ndim == 3:
     mean = normalization.mean.mean((0, 1))
     normalization = normalization.replace(mean=mean)
   logits, inside = dense_logits(
-    model, variables, normalization(images), sizes, crop=crop
+    model, net, normalization(images), sizes, crop=crop
   )
   inside = jnp.broadcast_to(inside[..., None], logits.shape)
   return log_mean_exp(jax.nn.log_softmax(logits), (1, 2), inside)

@@ -1,7 +1,8 @@
-"""The orientation that a camera wrote into a JPEG, in TensorFlow operations.
+"""The orientation that a camera wrote into a JPEG, and what follows from it.
 
 JEITA CP-3451 (Exif 2.32), Sec. 4.6.4: tag 0x0112, one SHORT, says how the
-stored picture has to be turned. TensorFlow's decoders do not look at it.
+stored picture has to be turned. TensorFlow's decoders do not look at it. These
+are TensorFlow operations.
 """
 
 import tensorflow as tf
@@ -14,6 +15,20 @@ _SEARCHED_BYTES = 4096
 # An entry up to its value: tag 0x0112, type 3 (SHORT), count 1.
 _LITTLE_ENDIAN_ENTRY = b'\x12\x01\x03\x00\x01\x00\x00\x00'
 _BIG_ENDIAN_ENTRY = b'\x01\x12\x00\x03\x00\x00\x00\x01'
+
+# To turn a picture upright, it is transposed from orientation 5 on, then its
+# rows and its columns are put in reverse order or not; 0 is no orientation.
+_FLIPS = (
+  (False, False),
+  (False, False),
+  (False, True),
+  (True, True),
+  (True, False),
+  (False, False),
+  (False, True),
+  (True, True),
+  (True, False),
+)
 
 
 def orientation(contents: tf.Tensor) -> tf.Tensor:
@@ -34,6 +49,40 @@ def has_exif(contents: tf.Tensor) -> tf.Tensor:
   """Whether Exif stands where it should in a JPEG; bool scalar, in 2 us."""
   header = tf.strings.substr(contents, 0, _HEADER_BYTES)
   return tf.strings.regex_full_match(header, _HEADER)
+
+
+def turned_size(size: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+  """Height and width, int32 [2], once a picture is turned upright, or back."""
+  return tf.where(orientation >= 5, size[::-1], size)
+
+
+def stored_box(
+  first: tf.Tensor, last: tf.Tensor, size: tf.Tensor, orientation: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+  """Where a box of the upright picture lies in the stored one.
+
+  Args:
+    first: row and column of its first pixel, int32 [2].
+    last: those behind its last pixel; beyond the picture, its end is meant.
+    size: height and width of the stored picture, int32 [2].
+    orientation: from 1 to 8.
+
+  Returns:
+    `first` and `last` in the stored picture.
+  """
+  upright = turned_size(size, orientation)
+  last = tf.minimum(last, upright)
+  flips = tf.gather(_FLIPS, orientation)
+  begin = tf.where(flips, upright - last, first)
+  end = tf.where(flips, upright - first, last)
+  return turned_size(begin, orientation), turned_size(end, orientation)
+
+
+def turn(picture: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+  """The stored picture or a box of it, [h, w, c], turned upright."""
+  axes = tf.where(orientation >= 5, [1, 0, 2], [0, 1, 2])
+  dims = tf.concat([tf.gather(_FLIPS, orientation), [False]], 0)
+  return tf.raw_ops.Reverse(tensor=tf.transpose(picture, axes), dims=dims)
 
 
 def _search(contents: tf.Tensor) -> tf.Tensor:

@@ -28,17 +28,11 @@ def epoch_order(seed: int, epoch: int, examples: int) -> np.ndarray:
 def examples_at(
   seed: int, positions: np.ndarray, examples: int
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Example and epoch of each of `positions`, which rise; int32."""
+  """Example and epoch of each of `positions`, int32."""
   epochs = (positions // examples).astype(np.int32)
-  ids = np.concatenate(
-    [
-      epoch_order(seed, int(epoch), examples)[
-        positions[epochs == epoch] % examples
-      ]
-      for epoch in np.unique(epochs)
-    ]
-  )
-  return ids, epochs
+  first, last = int(epochs.min()), int(epochs.max())
+  orders = [epoch_order(seed, e, examples) for e in range(first, last + 1)]
+  return np.stack(orders)[epochs - first, positions % examples], epochs
 
 
 class OrderFeed:

@@ -78,7 +78,7 @@ class ViewReader:
   def _whole(self, side: int, crop: int, batch_size: int) -> Iterator[Part]:
     sizes = resized(self._sizes(), side)
     padded = np.stack([_bucket(sizes[:, axis], side) for axis in (0, 1)], 1)
-    devices = jax.device_count()
+    devices = self._hosts * jax.local_device_count()
 
     def cut(contents: Any, size: Any, padded: Any) -> Any:
       return _padded(contents, size, padded, self._antialias)
@@ -107,11 +107,11 @@ class ViewReader:
       batch = min(256, count)
       self._known_sizes = np.ones((count, 2), np.int32)
 
-      def request(number: int) -> Request:
-        ids = np.arange(number * batch, (number + 1) * batch)
+      def ask(numbers: np.ndarray) -> Request:
+        ids = numbers[:, None] * batch + np.arange(batch)
         return Request(np.minimum(ids, count - 1), ())
 
-      for part in stream.batches(request, 0, -(-count // batch)):
+      for part in stream.batches(ask, 0, -(-count // batch)):
         self._known_sizes[part.ids] = np.stack(part.images, 1)
     return self._known_sizes
 
@@ -128,18 +128,19 @@ class ViewReader:
     """
     share = batch_size // self._hosts
 
-    def places(number: int) -> np.ndarray:
-      first = number * batch_size + self._host * share
-      return np.arange(first, first + share)
+    def places(numbers: np.ndarray) -> np.ndarray:
+      firsts = numbers[:, None] * batch_size + self._host * share
+      return firsts + np.arange(share)
 
-    def request(number: int) -> Request:
-      mine = ids[np.minimum(places(number), len(ids) - 1)]
+    def ask(numbers: np.ndarray) -> Request:
+      mine = ids[np.minimum(places(numbers), len(ids) - 1)]
       return Request(mine, tuple(x[mine] for x in how))
 
     stream = self._stream(cut)
     last = -(-len(ids) // batch_size)
-    for number, batch in enumerate(stream.batches(request, 0, last)):
-      counts = (places(number) < len(ids)) & ~batch.damaged
+    for number, batch in enumerate(stream.batches(ask, 0, last)):
+      (place,) = places(np.array([number]))
+      counts = (place < len(ids)) & ~batch.damaged
       yield batch.images, batch.labels, np.where(counts, batch.ids, -1)
 
   def _stream(self, cut: Any) -> Stream:

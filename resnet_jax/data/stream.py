@@ -6,7 +6,6 @@ trains on the same batches.
 """
 
 import dataclasses
-import itertools
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -21,19 +20,27 @@ _log = logging.getLogger('resnet_jax')
 
 # Batches that may be ready ahead of the one that is being used.
 _AHEAD = 3
+# Examples that are asked for at once. All of an endless run would not fit; and
+# a Python function that is asked for more would run in threads of TensorFlow,
+# which hang if they outlive the interpreter.
+_STRETCH = 2**16
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-  """A batch to be decoded.
+  """Batches to be decoded.
 
   Attributes:
-    ids: of the examples, int [n].
-    how: arrays of [n, ...], passed to `cut` with the contents.
+    ids: of the examples, int [batches, n].
+    how: arrays of [batches, n, ...], passed to `cut` with the contents.
   """
 
   ids: np.ndarray
   how: tuple[np.ndarray, ...]
+
+
+# Of the batches of these numbers.
+Ask = Callable[[np.ndarray], Request]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,9 +134,9 @@ class Stream:
     self._damaged = damaged
 
   def batches(
-    self, request: Callable[[int], Request], first: int, last: int | None
+    self, ask: Ask, first: int, last: int | None
   ) -> Iterator[Decoded]:
-    """The batches that `request` says, from number `first` to before `last`.
+    """The batches that `ask` says, from number `first` to before `last`.
 
     Raises:
       UserError: too many pictures are damaged.
@@ -138,58 +145,45 @@ class Stream:
 
     number = first
     while last is None or number < last:
+      size = ask(np.array([number])).ids.size
+      end = number + max(1, _STRETCH // size)
+      asked = ask(np.arange(number, end if last is None else min(end, last)))
       try:
-        for images, labels in self._open(request, number, last):
-          ids = request(number).ids
+        for place, (images, labels) in enumerate(self._open(asked)):
+          ids = asked.ids[place]
           yield Decoded(ids, images, labels, self._damaged.among(ids))
           number += 1
       except tf.errors.OpError as e:
-        self._inspect(request(number), e)
+        self._inspect(ask(np.array([number])), e)
 
-  def _open(
-    self, request: Callable[[int], Request], first: int, last: int | None
-  ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+  def _open(self, asked: Request) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     import tensorflow as tf
 
-    def keys(number: int) -> tuple[Any, ...]:
-      batch = request(number)
-      ids = self._damaged.replaced(batch.ids)
-      return (*self._records.keys(ids), *batch.how)
-
-    def generate() -> Iterator[tuple[Any, ...]]:
-      for number in itertools.count(first):
-        if number == last:
-          return
-        yield keys(number)
-
-    sample = keys(first)
-    strings = [x.dtype == object for x in sample]
-    signature = tuple(
-      tf.TensorSpec((None, *x.shape[1:]), tf.string if s else x.dtype)
-      for x, s in zip(sample, strings, strict=True)
-    )
-    data = tf.data.Dataset.from_generator(generate, output_signature=signature)
+    batches, size = asked.ids.shape
+    ids = self._damaged.replaced(asked.ids.reshape(-1))
+    how = (x.reshape(batches * size, *x.shape[2:]) for x in asked.how)
     options = tf.data.Options()
     options.deterministic = True
     options.threading.private_threadpool_size = os.cpu_count()
-    data = data.unbatch().map(self._load, num_parallel_calls=os.cpu_count())
-    data = data.batch(len(sample[0]), drop_remainder=True)
-    return data.prefetch(_AHEAD).with_options(options).as_numpy_iterator()
+    data = tf.data.Dataset.from_tensor_slices((*self._records.keys(ids), *how))
+    data = data.map(self._load, num_parallel_calls=os.cpu_count())
+    data = data.batch(size, drop_remainder=True).prefetch(_AHEAD)
+    return data.with_options(options).as_numpy_iterator()
 
   def _load(self, *keys_and_how: Any) -> tuple[Any, Any]:
     count = len(self._records.keys(np.array([0])))
     contents, label = self._records.read(*keys_and_how[:count])
     return self._cut(contents, *keys_and_how[count:]), label
 
-  def _inspect(self, batch: Request, error: Exception) -> None:
+  def _inspect(self, asked: Request, error: Exception) -> None:
     """Finds what is damaged in a batch that could not be decoded.
 
     Raises:
       UserError: nothing is, on its own; or by now too much is.
     """
     known = len(self._damaged)
-    for place, index in enumerate(batch.ids.tolist()):
-      how = [x[place] for x in batch.how]
+    for place, index in enumerate(asked.ids[0].tolist()):
+      how = [x[0, place] for x in asked.how]
       while not self._decodes(index := self._damaged.next_sound(index), how):
         pass
     if len(self._damaged) == known:

@@ -68,10 +68,10 @@ class StreamedFeed:
       images, uint8 [n, crop, crop, 3]; labels, epochs and ids, int32 [n].
     """
     if step != self._next:
-      self._batches = self._stream.batches(self._request, step, None)
+      self._batches = self._stream.batches(self._ask, step, None)
     batch = next(self._batches)
     self._next = step + 1
-    ids, epochs = self._examples_of(step)
+    (ids,), (epochs,) = self._examples_of(np.array([step]))
     return {
       'images': batch.images,
       'labels': batch.labels,
@@ -79,16 +79,17 @@ class StreamedFeed:
       'ids': ids,
     }
 
-  def _examples_of(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-    start = step * self._batch_size + self._first
-    positions = np.arange(start, start + self._share)
+  def _examples_of(self, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Example and epoch of each place in these steps, [steps, share]."""
+    starts = steps[:, None] * self._batch_size + self._first
+    positions = starts + np.arange(self._share)
     return examples_at(self._seed, positions, self._examples)
 
-  def _request(self, step: int) -> Request:
-    ids, epochs = self._examples_of(step)
+  def _ask(self, steps: np.ndarray) -> Request:
+    ids, epochs = self._examples_of(steps)
     # A 64-bit word each, for the run with its epoch and for the example.
     run = (np.int64(self._seed % 2**31) << 32) + epochs
-    return Request(ids, (np.stack([run, ids], 1).astype(np.int64),))
+    return Request(ids, (np.stack([run, ids.astype(np.int64)], -1),))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +112,8 @@ class _Cut:
       window = windows.shorter_side_window(
         size, seed, low=low, high=high, crop=self.crop
       )
+      if not self.antialias:  # a tenth faster, for at most half a pixel
+        window = windows.whole_pixels(window)
     return decode.resample(
       contents,
       window,

@@ -160,9 +160,10 @@ def whole_pixels(window: Window) -> Window:
   """
   corner = tf.stack([window.top, window.left])
   extent = tf.stack([window.height, window.width])
-  first = tf.round(corner)
-  extent = tf.maximum(tf.round(corner + extent) - first, 1)
-  return _integers(first, extent)
+  # The pixel at the centre is in any case inside the picture.
+  first = tf.minimum(tf.round(corner), tf.floor(corner + 0.5 * extent))
+  last = tf.maximum(tf.round(corner + extent), first + 1)
+  return _integers(first, last - first)
 
 
 def _integers(corner: tf.Tensor, extent: tf.Tensor) -> Window:
