@@ -315,3 +315,20 @@ def test_models_import_jax_and_flax_alone():
     'assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()'
   )
   subprocess.run([sys.executable, '-c', code], check=True)
+
+
+def test_v1_and_v1_5_differ_in_strides_alone():
+  kinds = {}
+  for version in ('v1', 'v1.5'):
+    model = models.create('resnet50', version=version)
+    images = jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32)
+    variables = jax.eval_shape(model.init, jax.random.key(0), images)
+    text = str(jax.make_jaxpr(model.apply)(variables, images))
+    strides = re.findall(r'window_strides=\((\d)', text)
+    kinds[version] = jax.tree.map(lambda x: x.shape, variables), strides
+  (shapes, v1), (same_shapes, v15) = kinds.values()
+  assert shapes == same_shapes
+  # conv3_1, conv4_1 and conv5_1: from their first convolution to the second.
+  moved = [i for i, (a, b) in enumerate(zip(v1, v15, strict=True)) if a != b]
+  assert [(v1[i], v15[i]) for i in moved] == [('2', '1'), ('1', '2')] * 3
+  assert moved[1::2] == [i + 1 for i in moved[::2]]

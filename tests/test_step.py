@@ -1,0 +1,59 @@
+"""One step of training: in parts or whole, and with parts of the net frozen."""
+
+import jax
+import numpy as np
+import pytest
+
+from resnet_jax import config as config_lib
+from resnet_jax import experiment
+from resnet_jax.checkpoint import flatten
+from resnet_jax.placement import replicate
+from resnet_jax.state import TrainMetrics
+
+pytestmark = pytest.mark.usefixtures('quick_compilation')
+
+
+def after(digits_npz, steps=2, **fields):
+  """The state after some steps, by name."""
+  config = config_lib.load_file('configs/digits_resnet20.py')
+  config.update_from_flattened_dict(
+    {
+      'dataset.npz': str(digits_npz),
+      'model.name': 'cifar_resnet8',
+      'model.bn_group_size': 4,
+      'batch_size': 16,
+      'duration': '20 steps',
+    }
+    | fields
+  )
+  config_lib.check(config)
+  run = experiment.build(config)
+  state, metrics = replicate((run.initial_state(), TrainMetrics.empty()))
+  step = run.train_step()
+  for k in range(steps):
+    state, metrics = step(state, metrics, *run.feed.at(k))
+  return flatten(jax.device_get({'state': state, 'metrics': metrics}))
+
+
+@pytest.mark.parametrize('parts', [2, 4])
+def test_parts_give_the_step_of_the_whole(digits_npz, parts):
+  whole = after(digits_npz)
+  split = after(digits_npz, **{'run.microbatches': parts})
+  assert whole.keys() == split.keys()
+  for name, x in whole.items():
+    scale = max(np.abs(x).max(), 1e-3)
+    np.testing.assert_allclose(
+      split[name] / scale, x / scale, atol=2e-4, err_msg=name
+    )
+
+
+def test_frozen_bn_and_stages_stay(digits_npz):
+  before = after(digits_npz, steps=0)
+  frozen = after(
+    digits_npz, **{'finetune.frozen_bn': True, 'finetune.frozen_stages': 1}
+  )
+  for name, x in before.items():
+    if name.startswith(('state/params', 'state/batch_stats')):
+      norm = '/bn' in name
+      same = np.array_equal(x, frozen[name])
+      assert same == (norm or name.startswith('state/params/conv1/')), name
