@@ -104,19 +104,19 @@ class _Cut:
   def __call__(self, contents: Any, seed: Any) -> Any:
     from resnet_jax.data import decode, windows
 
-    size = decode.upright_size(contents)
-    if self.inception:
-      window = windows.inception_window(size, seed)
-    else:
+    def choose(size: Any) -> Any:
+      if self.inception:
+        return windows.inception_window(size, seed)
       low, high = self.shorter_side
       window = windows.shorter_side_window(
         size, seed, low=low, high=high, crop=self.crop
       )
-      if not self.antialias:  # a tenth faster, for at most half a pixel
-        window = windows.whole_pixels(window)
-    return decode.resample(
+      # A tenth faster, for at most half a pixel.
+      return window if self.antialias else windows.whole_pixels(window)
+
+    return decode.sample(
       contents,
-      window,
+      choose,
       height=self.crop,
       width=self.crop,
       antialias=self.antialias,
