@@ -6,7 +6,6 @@ checks first.
 
 import dataclasses
 import logging
-import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -37,7 +36,7 @@ _log = logging.getLogger('resnet_jax')
 
 @dataclasses.dataclass
 class Experiment:
-  """The parts of a run."""
+  """The parts of a run; `origin` is the checkpoint whose network it took."""
 
   config: ml_collections.ConfigDict
   data: Data
@@ -48,6 +47,7 @@ class Experiment:
   schedule: schedules.Schedule
   feed: Feed
   evaluator: Evaluator
+  origin: checkpoint.Found | None
 
   def initial_state(self) -> state.TrainState:
     """The state before the first step, on the host."""
@@ -63,9 +63,11 @@ class Experiment:
   def first_state(self) -> state.TrainState:
     """As `initial_state`, with the weights that the config starts from."""
     fresh = self.initial_state()
-    if not self.config.finetune.checkpoint:
+    if self.origin is None:
       return fresh
-    return finetune.start(self.config, fresh, self.data.class_names)
+    return finetune.start(
+      self.config, self.origin, fresh, self.data.class_names
+    )
 
   def train_step(self) -> Any:
     return step.make_train_step(
@@ -97,23 +99,24 @@ class Experiment:
     }
 
 
-def build(config: ml_collections.ConfigDict) -> Experiment:
+def build(
+  config: ml_collections.ConfigDict, origin: checkpoint.Found | None = None
+) -> Experiment:
   """Loads the data of a config that was checked, and builds its parts.
 
-  Where training starts from a checkpoint, `config.model` becomes its network.
+  Args:
+    config: of the run.
+    origin: from `finetune.origin`; images are normalized as it wants.
 
   Raises:
     UserError: what is asked for cannot be run, here or anywhere.
   """
   config_lib.check_devices(config, jax.device_count())
-  normalization = None
-  if path := config.finetune.checkpoint:
-    found = checkpoint.read_step(pathlib.Path(path).expanduser())
-    finetune.adopt_network(config, found)
-    normalization = finetune.normalization_of(found)
   data = load_data(config)
-  if normalization is None:
+  if origin is None:
     normalization = data.normalization(config)
+  else:
+    normalization = finetune.normalization_of(origin)
   plan = config_lib.plan(config, data.sizes['train'])
   schedule = schedules.create(
     config.schedule, steps=plan.steps, steps_per_epoch=plan.steps_per_epoch
@@ -133,6 +136,7 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
     schedule=schedule,
     feed=data.feed(config),
     evaluator=Evaluator(config, data),
+    origin=origin,
   )
 
 

@@ -22,6 +22,29 @@ _log = logging.getLogger('resnet_jax')
 NETWORK = ('name', 'shortcut', 'version', 'stem_pool')
 
 
+def origin(
+  config: ml_collections.ConfigDict, newest: checkpoint.Found | None
+) -> checkpoint.Found | None:
+  """The checkpoint that `config` starts from, whose network it is given.
+
+  Args:
+    config: of the run; its model is changed.
+    newest: what the run resumes from, which then is the origin.
+
+  Returns:
+    None where the config starts from no checkpoint.
+
+  Raises:
+    UserError: there is no such checkpoint.
+  """
+  path = config.finetune.checkpoint
+  if not path:
+    return None
+  found = newest or checkpoint.read_step(pathlib.Path(path).expanduser())
+  adopt_network(config, found)
+  return found
+
+
 def adopt_network(
   config: ml_collections.ConfigDict, found: checkpoint.Found
 ) -> None:
@@ -83,22 +106,23 @@ def normalization_of(found: checkpoint.Found) -> Normalization:
 
 def start(
   config: ml_collections.ConfigDict,
+  found: checkpoint.Found,
   state: TrainState,
   class_names: Sequence[str],
 ) -> TrainState:
-  """`state`, with the weights of `config.finetune.checkpoint` in it.
+  """`state`, with the weights of a checkpoint in it.
 
   Args:
     config: of the run; its model is that of the checkpoint.
+    found: the checkpoint.
     state: before the first step.
     class_names: of the data.
 
   Raises:
-    UserError: there is no such checkpoint, it is of another network, or its
-      classes are not those of the data and its head is to be kept.
+    UserError: it is of another network, or its classes are not those of the
+      data and its head is to be kept.
   """
-  path = pathlib.Path(config.finetune.checkpoint).expanduser()
-  found = checkpoint.read_step(path)
+  path = found.path
   template = {'params': state.params, 'batch_stats': state.batch_stats}
   if config.finetune.new_head:
     head = {

@@ -16,6 +16,7 @@ from resnet_jax import (
   curves,
   environment,
   experiment,
+  finetune,
   resume,
   telemetry,
 )
@@ -53,9 +54,10 @@ def train(
     workdir / 'checkpoints' / 'latest', keep=config.run.checkpoints_kept
   )
   newest = series.newest()
+  origin = finetune.origin(config, newest)
   if newest and not config.run.resume_changed:  # before the data are loaded
     resume.check_same_config(config, newest)
-  run = experiment.build(config)
+  run = experiment.build(config, origin)
   _log.info('%s', experiment.describe(run))
   trainer = Trainer(run, workdir, series, newest)
   try:

@@ -5,31 +5,92 @@ import itertools
 import pathlib
 import re
 
+import jax
+import numpy as np
 import pytest
 
 from resnet_jax import config as config_lib
-from resnet_jax import models
+from resnet_jax import models, schedules
 from tests import command
 
 CONFIGS = sorted((command.ROOT / 'configs').glob('*_*.py'))
 
 
-def test_every_cifar_network_of_the_paper_has_a_config():
+def test_every_network_of_the_paper_has_a_config():
   names = {path.stem for path in CONFIGS}
-  cifar = {name for name in models.available() if name.startswith('cifar')}
-  assert cifar <= names
+  for name in models.available():
+    assert (name if name.startswith('cifar') else f'imagenet_{name}') in names
+  for depth in (18, 34):
+    assert {f'imagenet_resnet{depth}_{s}' for s in 'bc'} <= names
+  for depth in (18, 34, 50, 101, 152):
+    assert f'imagenet_resnet{depth}_modern' in names
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_the_docstring_is_true(path):
   config = config_lib.load_file(str(path))
-  config_lib.check(config)
-  config_lib.plan(config, 50_000)
   doc = ast.get_docstring(ast.parse(path.read_text()))
+  if 'folder' in path.stem:  # which is the user's to say
+    config.dataset.folder = 'pictures'
+  config_lib.check(config)
+  config_lib.plan(config, 1_281_167 if config.dataset.crop_size else 50_000)
+  if path.stem == 'imagenet_modern' or 'folder' in path.stem:
+    assert "NOT the paper's" in doc
+    return
   assert f'python -m resnet_jax.main --config=configs/{path.name}' in doc
-  kind, depth = re.fullmatch(r'\w+?_(resnet|plain)(\d+)', path.stem).groups()
-  assert config.model.name == f'cifar_{kind}{depth}'
+  family, kind, depth, variant = re.fullmatch(
+    r'(cifar|digits|imagenet)_(resnet|plain)(\d+)(_[bc]|_modern)?', path.stem
+  ).groups()
+  prefix = '' if family == 'imagenet' else 'cifar_'
+  assert config.model.name == f'{prefix}{kind}{depth}'
   assert f'{kind.capitalize()}-{depth}'.lower() in doc.lower()
+  if variant in ('_b', '_c'):
+    assert config.model.shortcut == variant[1].upper()
+    assert f'shortcut {variant[1].upper()}' in doc
+  if variant == '_modern':
+    assert "NOT the paper's" in doc
+  if family == 'imagenet':
+    model = config_lib.create_model(config, num_classes=1000)
+    images = jax.ShapeDtypeStruct((1, 224, 224, 3), np.float32)
+    variables = jax.eval_shape(model.init, jax.random.key(0), images)
+    assert f'{models.count_params(variables):,} parameters' in doc
+    macs = models.count_macs(model, (224, 224, 3)) / 1e9
+    assert f'{macs:.3f} billion multiply-adds' in doc
+
+
+PAPERS = [
+  path.stem
+  for path in CONFIGS
+  if path.stem.startswith('imagenet') and 'modern' not in path.stem
+]
+
+
+@pytest.mark.parametrize('name', PAPERS)
+def test_imagenet_configs_are_section_3_4(name):
+  config = config_lib.load_file(str(command.ROOT / 'configs' / f'{name}.py'))
+  plan = config_lib.plan(config, 1_281_167)
+  schedule = schedules.create(
+    config.schedule, steps=plan.steps, steps_per_epoch=plan.steps_per_epoch
+  )
+  assert (plan.steps, config.batch_size) == (600_000, 256)
+  assert schedule.drops == (150_000, 300_000)
+  assert (schedule.learning_rate, schedule.warmup) == (0.1, 'none')
+  optimizer = config.optimizer
+  assert (optimizer.momentum, optimizer.weight_decay) == (0.9, 1e-4)
+  assert not optimizer.nesterov
+  assert config.model.bn_group_size == 32
+  assert not config.model.zero_init_residual
+  assert config.label_smoothing == 0
+  assert config.dataset.mean == 'pixel'
+  augment = config.augment
+  assert (augment.crop, tuple(augment.shorter_side), augment.flip) == (
+    'shorter_side',
+    (256, 480),
+    True,
+  )
+  assert augment.pca_std == 0.1
+  model = config_lib.create_model(config, num_classes=1000)
+  assert (model.stem_pool, model.version) == ('ceil', 'v1')
 
 
 @pytest.mark.parametrize('depth', [20, 32, 44, 56, 110, 1202])

@@ -96,15 +96,19 @@ def test_fine_tuning_changes_the_head_and_what_is_not_frozen(
   trained, folder, tmp_path
 ):
   path = trained / 'checkpoints' / 'latest' / '12'
-  out = command.run_well(
+  # The network comes with the weights, whatever the config says.
+  again = (
     *on(folder),
+    '--config.model.name=cifar_resnet14',
     f'--config.finetune.checkpoint={path}',
     '--config.finetune.frozen_stages=2',
     '--config.schedule.learning_rate=0.01',
     '--config.duration=3',
     f'--workdir={tmp_path}',
   )
+  out = command.run_well(*again)
   assert f'starting from {path}, with a new head' in out
+  assert 'resumed' in command.run_well(*again)
   before = checkpoint.read_step(path).arrays
   after = checkpoint.read_step(tmp_path / 'checkpoints/latest/3').arrays
   frozen = ('conv1/', 'bn1/', 'conv2_x/')

@@ -394,3 +394,51 @@ def test_a_mean_image_is_of_no_use_to_images_of_another_size():
   expected = (7 - mean.mean((0, 1))) / [1, 2, 4]
   np.testing.assert_allclose(norm(image), np.broadcast_to(expected, (3, 5, 3)))
   np.testing.assert_allclose(norm(image[:2, :2]), (7 - mean) / [1, 2, 4])
+
+
+@pytest.mark.slow
+def test_a_tfds_set_is_read_by_its_records(folder, tmp_path):
+  import tensorflow_datasets as tfds
+
+  class PicturesForTests(tfds.core.GeneratorBasedBuilder):
+    VERSION = tfds.core.Version('1.0.0')
+
+    def _info(self):
+      return tfds.core.DatasetInfo(
+        builder=self,
+        features=tfds.features.FeaturesDict(
+          {
+            'image': tfds.features.Image(encoding_format='jpeg'),
+            'label': tfds.features.ClassLabel(names=CLASSES),
+          }
+        ),
+        supervised_keys=('image', 'label'),
+      )
+
+    def _split_generators(self, _):
+      return {s: self._generate_examples(s) for s in ('train', 'validation')}
+
+    def _generate_examples(self, split):
+      root = pathlib.Path(folder, {'validation': 'val'}.get(split, split))
+      for file in sorted(root.glob('*/*.JPEG')):
+        yield (
+          f'{file.parent.name}-{file.name}',
+          {'image': file, 'label': file.parent.name},
+        )
+
+  tfds.display_progress_bar(False)
+  PicturesForTests(data_dir=tmp_path).download_and_prepare()
+  config = config_of('')
+  config.dataset.name = 'pictures_for_tests'
+  config.dataset.data_dir = str(tmp_path)
+  found = pictures.load(config.dataset)
+  assert found.class_names == CLASSES
+  assert {k: len(v) for k, v in found.splits.items()} == {
+    'train': TRAIN - 2,
+    'validation': VAL - 2,
+  }
+  config.batch_size = TRAIN - 2
+  batch = feed('', config=config, records=found.splits['train']).host_batch(0)
+  assert sorted(batch['ids']) == list(range(TRAIN - 2))
+  assert np.bincount(batch['labels']).tolist() == [TRAIN // 2 - 1] * 2
+  assert len({image.tobytes() for image in batch['images']}) == TRAIN - 2

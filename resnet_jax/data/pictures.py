@@ -154,8 +154,8 @@ def from_tfds(name: str, data_dir: str) -> PictureSet:
   builder = tfds_sets.prepare(name, data_dir)
   features = builder.info.features
   image, label = builder.info.supervised_keys or (None, None)
-  names = getattr(features.get(label), 'names', None) if label else None
-  if image not in features or not names:
+  names = getattr(features[label], 'names', None) if label else None
+  if not names:
     raise UserError(
       f'config.dataset.name: {name} is no set of classified pictures; it has '
       f'{", ".join(features)}'

@@ -23,7 +23,7 @@ _AHEAD = 3
 # Examples that are asked for at once. All of an endless run would not fit; and
 # a Python function that is asked for more would run in threads of TensorFlow,
 # which hang if they outlive the interpreter.
-_STRETCH = 2**16
+_STRETCH = 2**18
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,20 +143,25 @@ class Stream:
     """
     import tensorflow as tf
 
+    load = tf.function(self._load)  # traced once
+    # Of a small set, 64 epochs: each is a permutation that has to be drawn.
+    stretch = min(_STRETCH, 64 * len(self._records))
     number = first
     while last is None or number < last:
       size = ask(np.array([number])).ids.size
-      end = number + max(1, _STRETCH // size)
+      end = number + max(1, stretch // size)
       asked = ask(np.arange(number, end if last is None else min(end, last)))
       try:
-        for place, (images, labels) in enumerate(self._open(asked)):
+        for place, (images, labels) in enumerate(self._open(asked, load)):
           ids = asked.ids[place]
           yield Decoded(ids, images, labels, self._damaged.among(ids))
           number += 1
       except tf.errors.OpError as e:
         self._inspect(ask(np.array([number])), e)
 
-  def _open(self, asked: Request) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+  def _open(
+    self, asked: Request, load: Callable[..., Any]
+  ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     import tensorflow as tf
 
     batches, size = asked.ids.shape
@@ -166,7 +171,7 @@ class Stream:
     options.deterministic = True
     options.threading.private_threadpool_size = os.cpu_count()
     data = tf.data.Dataset.from_tensor_slices((*self._records.keys(ids), *how))
-    data = data.map(self._load, num_parallel_calls=os.cpu_count())
+    data = data.map(load, num_parallel_calls=os.cpu_count())
     data = data.batch(size, drop_remainder=True).prefetch(_AHEAD)
     return data.with_options(options).as_numpy_iterator()
 

@@ -1,0 +1,118 @@
+"""Prediction on pictures, against the module on crops made by Pillow."""
+
+import csv
+import json
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from resnet_jax import models, predict, weights
+from resnet_jax.weights.__main__ import run as weights_command
+from tests.pictures import write_folder
+
+pytest.importorskip('tensorflow')
+# TensorFlow uses APIs of NumPy and of Python in ways that warn.
+pytestmark = [
+  pytest.mark.filterwarnings('default'),
+  pytest.mark.usefixtures('quick_compilation'),
+]
+
+
+@pytest.fixture(scope='module')
+def imported(tmp_path_factory):
+  """A CIFAR net with random weights that went out and came in again."""
+  folder = tmp_path_factory.mktemp('weights')
+  model = models.create('cifar_resnet8')
+  variables = model.init(jax.random.key(0), np.zeros((1, 32, 32, 3)))
+  file = folder / 'net.safetensors'
+  weights.write_safetensors(file, weights.from_variables(variables, model))
+  assert weights_command(['import', str(file), str(folder / 'net')]) == 0
+  return folder / 'net' / '0', model, variables
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+  return write_folder(tmp_path_factory.mktemp('pictures'), train=3, val=1)
+
+
+def expected(imported, file):
+  """Probabilities by Pillow and the plain module."""
+  _, model, variables = imported
+  with Image.open(file) as opened:
+    picture = opened.convert('RGB')
+  scale = 32 / min(picture.size)
+  size = [int(n * scale + 0.5) for n in picture.size]
+  left, top = ((n - 32) // 2 for n in size)
+  resized = picture.resize(size, Image.Resampling.BILINEAR)
+  crop = np.asarray(resized.crop((left, top, left + 32, top + 32)))
+  mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+  x = (crop / 255 - mean) / std
+  return np.asarray(jax.nn.softmax(model.apply(variables, x[None])[0]))
+
+
+def test_classes_and_probabilities_are_those_of_the_module(
+  imported, folder, tmp_path
+):
+  path, *_ = imported
+  table, document = tmp_path / 'out.csv', tmp_path / 'out.json'
+  for output in (table, document):
+    predict.main(
+      [f'--checkpoint={path}', f'--output={output}', '--top=10', str(folder)]
+    )
+  entries = json.loads(document.read_text())
+  assert len(entries) == 8
+  for entry in entries:
+    reference = expected(imported, entry['file'])
+    assert sorted(entry['labels']) == list(range(10))
+    assert entry['probabilities'] == sorted(entry['probabilities'])[::-1]
+    # Decoders and rounding differ by a level in some pixels.
+    np.testing.assert_allclose(
+      entry['probabilities'], reference[entry['labels']], atol=2e-3
+    )
+  assert 'airplane' in entries[0]['names']
+  rows = list(csv.DictReader(table.read_text().splitlines()))
+  assert len(rows) == 80
+  assert [r['name'] for r in rows[:10]] == entries[0]['names']
+
+
+def test_patterns_and_what_cannot_be_read(imported, folder, tmp_path, capsys):
+  path, *_ = imported
+  text = tmp_path / 'text.jpg'
+  text.write_text('no picture')
+  pattern = f'{folder}/train/flower/*.JPEG'
+  with pytest.raises(SystemExit) as stop:
+    predict.main([f'--checkpoint={path}', '--top=1', pattern, str(text)])
+  assert stop.value.code == 1
+  shown = capsys.readouterr()
+  good = sorted(map(str, pathlib.Path(folder).glob('train/flower/*.JPEG')))
+  assert [f for f in good if f in shown.out] == good
+  assert f'1 of {len(good) + 1} files could not be read: {text}' in shown.err
+
+
+@pytest.mark.parametrize(
+  ('words', 'telling'),
+  [
+    (['--checkpoint=nowhere/0', '{}'], 'SERIES/STEP'),
+    (['--checkpoint={path}', 'nowhere.jpg'], 'nowhere.jpg is no picture'),
+    (['--checkpoint={path}', '--top=0', '{}'], '--top=0'),
+    (['--checkpoint={path}', '--output=x.txt', '{}'], '.csv or .json'),
+  ],
+)
+def test_bad_words_are_refused(imported, folder, capsys, words, telling):
+  words = [w.format(folder, path=imported[0]) for w in words]
+  with pytest.raises(SystemExit) as stop:
+    predict.main(words)
+  assert stop.value.code == 1
+  assert telling in capsys.readouterr().err
+
+
+def test_mirror_images_and_crops_are_averaged(imported, folder):
+  path, *_ = imported
+  files = predict.find_pictures([str(folder / 'val')])
+  for views in ('ten_crop', 'dense'):
+    (one, *_), damaged = predict.Predictor(path, views=views)(files, top=10)
+    assert not damaged
+    assert abs(sum(one.probabilities) - 1) < 1e-5
