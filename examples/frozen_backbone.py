@@ -16,7 +16,7 @@ from resnet_jax import models
 
 
 class Head(nn.Module):
-  """Sums up maps of all strides, at stride 4, into `classes` maps."""
+  """Sums up the maps of all stages, at the first's size, into `classes`."""
 
   classes: int
 
@@ -34,7 +34,6 @@ def main(
   """Fits random masks; returns the losses, and whether the backbone stayed."""
   key = jax.random.key(0)
   images = jax.random.normal(key, (2, 64, 64, 3))
-  masks = jax.random.randint(key, (2, 16, 16), 0, 2)
 
   backbone = models.create(network, num_classes=1)
   frozen = backbone.init(key, images)
@@ -46,6 +45,7 @@ def main(
     return backbone.apply(frozen, images, method=backbone.features)
 
   head, maps = Head(classes=2), features(images)
+  masks = jax.random.randint(key, maps['conv2_x'].shape[:3], 0, 2)
   params = head.init(key, maps)
   optimizer = optax.adam(1e-2)
   opt_state = optimizer.init(params)

@@ -22,7 +22,8 @@ class Clock:
 
   def __init__(self) -> None:
     self._start = time.monotonic()
-    self.seconds = {'compile': 0.0, 'input': 0.0, 'eval': 0.0, 'save': 0.0}
+    activities = ('open', 'compile', 'input', 'eval', 'save')
+    self.seconds = dict.fromkeys(activities, 0.0)
 
   @contextlib.contextmanager
   def __call__(self, activity: str) -> Iterator[None]:

@@ -157,9 +157,10 @@ class Trainer:
 
   def train_step(self, step: int) -> None:
     """Does step number `step`, counted from 0."""
-    with self.clock('input'):
+    first = step == self.first_step
+    with self.clock('open' if first else 'input'):
       batch = self.run.feed.at(step)
-    if step == self.first_step:
+    if first:
       _log.info('compiling the training step ...')
       with self.clock('compile'):
         self._dispatch(batch)

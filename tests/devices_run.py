@@ -1,6 +1,6 @@
 """What one number of devices makes of a run; test_devices.py compares them.
 
-python -m tests.devices_run DIGITS.npz DTYPE BN_GROUP_SIZE OUT.npz
+python -m tests.devices_run DIGITS.npz DTYPE BN_GROUP_SIZE STEPS OUT.npz
 """
 
 import sys
@@ -17,7 +17,7 @@ from resnet_jax.state import TrainMetrics
 from tests import command
 
 
-def main(npz: str, dtype: str, group: str, out: str) -> None:
+def main(npz: str, dtype: str, group: str, steps: str, out: str) -> None:
   config = config_lib.load_file(command.TINY[0].split('=')[1])
   config.dataset.npz = npz
   config.model.name = 'cifar_resnet8'
@@ -32,7 +32,7 @@ def main(npz: str, dtype: str, group: str, out: str) -> None:
   # To the last bit one start: initialization is compiled apart.
   train_step = run.train_step()
   results = {}
-  for k in range(run.plan.steps if dtype == 'float64' else 1):
+  for k in range(int(steps)):
     state, metrics = train_step(state, metrics, *run.feed.at(k))
     jax.block_until_ready(state)
     if k == 0:  # the trace is now -learning_rate * gradient

@@ -15,27 +15,29 @@ slow = pytest.mark.slow
 # BN groups of 4 lie inside a device's share of 16 examples, even of 4 devices;
 # groups of 8 span two of 4 devices; one group of all 16 spans all.
 CASES = (
-  pytest.param(4, 8),
-  pytest.param(4, 4, marks=slow),
-  pytest.param(4, 0, marks=slow),
-  pytest.param(2, 4, marks=slow),
-  pytest.param(2, 8, marks=slow),
-  pytest.param(2, 0, marks=slow),
+  pytest.param(4, 8, 5),
+  pytest.param(4, 8, 50, marks=slow),
+  pytest.param(4, 4, 50, marks=slow),
+  pytest.param(4, 0, 50, marks=slow),
+  pytest.param(2, 4, 50, marks=slow),
+  pytest.param(2, 8, 50, marks=slow),
+  pytest.param(2, 0, 50, marks=slow),
 )
 
 
 @pytest.fixture(scope='module')
 def one_device(tmp_path_factory, digits_npz):
-  """Results on one device by dtype and group; each is computed once."""
+  """Results on one device by dtype, group and steps; each computed once."""
 
   @functools.cache
-  def compute(dtype, group):
-    return results(tmp_path_factory.mktemp('one'), digits_npz, dtype, group, 1)
+  def compute(dtype, group, steps):
+    folder = tmp_path_factory.mktemp('one')
+    return results(folder, digits_npz, dtype, group, steps, 1)
 
   return compute
 
 
-def results(tmp_path, digits_npz, dtype, group, devices):
+def results(tmp_path, digits_npz, dtype, group, steps, devices):
   out = tmp_path / f'{devices}.npz'
   flag = f'--xla_force_host_platform_device_count={devices}'
   subprocess.run(
@@ -46,6 +48,7 @@ def results(tmp_path, digits_npz, dtype, group, devices):
       digits_npz,
       dtype,
       str(group),
+      str(steps),
       out,
     ],
     cwd=command.ROOT,
@@ -61,18 +64,18 @@ def distance(x, y):
   return np.linalg.norm(x - y) / max(np.linalg.norm(y), 1e-30)
 
 
-@pytest.mark.parametrize(('devices', 'group'), CASES)
-def test_float64_runs_agree_after_50_steps(
-  one_device, tmp_path, digits_npz, devices, group
+@pytest.mark.parametrize(('devices', 'group', 'steps'), CASES)
+def test_float64_runs_agree_after_many_steps(
+  one_device, tmp_path, digits_npz, devices, group, steps
 ):
-  one = one_device('float64', group)
-  many = results(tmp_path, digits_npz, 'float64', group, devices)
+  one = one_device('float64', group, steps)
+  many = results(tmp_path, digits_npz, 'float64', group, steps, devices)
   assert one.keys() == many.keys()
   params = [name for name in one if name.startswith('state/')]
   worst = max(distance(many[name], one[name]) for name in params)
   assert worst < 1e-8
   # They did move: equality of what stands still would show nothing.
-  assert one['state/step'] == 50
+  assert one['state/step'] == steps
   np.testing.assert_array_equal(many['batches'], one['batches'])
   np.testing.assert_array_equal(many['evaluation'], one['evaluation'])
 
@@ -83,8 +86,8 @@ def test_float32_gradients_of_the_first_step_agree(
   one_device, tmp_path, digits_npz, devices
 ):
   # Only the first: training amplifies rounding, whatever the devices.
-  one = one_device('float32', 8)
-  many = results(tmp_path, digits_npz, 'float32', 8, devices)
+  one = one_device('float32', 8, 1)
+  many = results(tmp_path, digits_npz, 'float32', 8, 1, devices)
   names = [name for name in one if name.startswith('gradient/')]
   flat = [np.concatenate([r[n].ravel() for n in names]) for r in (one, many)]
   assert np.abs(flat[0]).max() > 1e-3

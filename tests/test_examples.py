@@ -14,7 +14,7 @@ def test_a_training_step_of_ones_own_learns():
 
 
 def test_a_frozen_backbone_stays_while_its_head_learns():
-  losses, stayed = frozen_backbone.main(steps=20)
+  losses, stayed = frozen_backbone.main('cifar_resnet8', steps=20)
   assert losses[-1] < losses[0]
   assert stayed
 

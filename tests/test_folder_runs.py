@@ -74,7 +74,14 @@ def test_killed_in_the_middle_of_an_epoch_it_ends_bit_equal(
   assert records(tmp_path) == records(trained)
 
 
-@pytest.mark.parametrize('views', ['single', 'ten_crop', 'dense'])
+@pytest.mark.parametrize(
+  'views',
+  [
+    pytest.param('single', marks=pytest.mark.slow),
+    pytest.param('ten_crop', marks=pytest.mark.slow),
+    'dense',
+  ],
+)
 def test_all_views_of_a_checkpoint_and_of_an_ensemble(trained, folder, views):
   path = trained / 'checkpoints' / 'latest' / '12'
   out = command.run_well(

@@ -105,7 +105,10 @@ def test_killed_again_and_again_anywhere(tmp_path, digits_npz, uncut):
   assert_same_end(tmp_path, uncut)
 
 
-@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+  'number',
+  [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)],
+)
 def test_told_to_stop_it_saves_where_it_is(tmp_path, digits_npz, uncut, number):
   # No save but the one that the signal brings.
   words = arguments(
@@ -167,5 +170,6 @@ def test_eval_only_finds_what_the_loop_found(uncut):
   ):
     found = results[kind]['test']
     line = next(line for line in text.splitlines() if f'/{series}/30' in line)
-    assert f'({found["wrong"]} of 37), loss {found["loss"]:.4f}' in line
+    assert f'({found["wrong"]} of 37), top-5' in line
+    assert f'({found["wrong_top5"]}), loss {found["loss"]:.4f}' in line
   assert '/latest/' not in out_of_one

@@ -15,8 +15,12 @@ pytestmark = pytest.mark.usefixtures('quick_compilation')
 
 NETS = [
   ('resnet18', {}),
-  ('resnet18', {'stem_pool': 'padded', 'shortcut': 'B'}),
-  ('cifar_resnet8', {}),
+  pytest.param(
+    'resnet18',
+    {'stem_pool': 'padded', 'shortcut': 'B'},
+    marks=pytest.mark.slow,
+  ),
+  pytest.param('cifar_resnet8', {}, marks=pytest.mark.slow),
 ]
 # Odd and even, portrait and landscape; the smallest is a crop.
 SIZES = np.array([[65, 65], [97, 130], [66, 99], [131, 65]])

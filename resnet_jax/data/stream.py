@@ -8,13 +8,14 @@ trains on the same batches.
 import dataclasses
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from resnet_jax.data.pictures import Records
-from resnet_jax.errors import UserError, first_line
+from resnet_jax.errors import UserError
 
 _log = logging.getLogger('resnet_jax')
 
@@ -105,7 +106,7 @@ class Damaged:
       '%s is damaged and left out (%d so far): %s',
       self._records.name(index),
       len(self._found),
-      first_line(error),
+      _reason(error),
     )
     if len(self._found) > min(self._limit, len(self._records) - 1):
       names = [self._records.name(i) for i in sorted(self._found)]
@@ -193,7 +194,7 @@ class Stream:
         pass
     if len(self._damaged) == known:
       raise UserError(
-        f'pictures could not be read: {first_line(error)}; on a second try '
+        f'pictures could not be read: {_reason(error)}; on a second try '
         f'each of them could. Is the disk or network at its limits?'
       ) from error
 
@@ -207,3 +208,11 @@ class Stream:
       self._damaged.add(index, e)
       return False
     return True
+
+
+def _reason(error: Exception) -> str:
+  """What TensorFlow says is wrong, without where in its graph."""
+  text = re.sub(r'\{\{.*?\}\}|\[.*?\]+| name: *$', '', str(error))
+  lines = [line.strip(' .') for line in text.splitlines()]
+  noise = ('Graph execution error', 'Detected at', '<stack')
+  return next((x for x in lines if x and not x.startswith(noise)), 'unknown')

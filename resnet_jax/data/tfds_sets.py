@@ -15,6 +15,8 @@ from resnet_jax.errors import UserError, did_you_mean, first_line
 _ARCHIVES = {
   'cifar10': 'https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz',
   'cifar100': 'https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz',
+  'imagenet2012': 'ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar of '
+  'https://image-net.org',
 }
 
 
@@ -76,8 +78,9 @@ def unusable(builder: Any, error: Exception) -> UserError:
     f'{name} is not prepared in {folder}, and preparing it failed: '
     f'{first_line(error)}.\n'
     f'{by_hand}.\n'
-    f'Without any download: --config=configs/digits_resnet20.py, or arrays of '
-    f'your own with --config.dataset.npz=FILE.npz.'
+    f'Without any download: --config=configs/digits_resnet20.py, or data of '
+    f'your own with --config.dataset.npz=FILE.npz or, for pictures, '
+    f'--config.dataset.folder=DIR.'
   )
 
 
