@@ -28,7 +28,7 @@ import tensorflow as tf
 from PIL import Image
 from sklearn import datasets
 
-from resnet_jax import config as config_lib
+from resnet_jax import config_file
 from resnet_jax.data.pictures import SUFFIXES, FileRecords
 from resnet_jax.data.streamed_feed import StreamedFeed
 
@@ -106,7 +106,7 @@ def bare(files: list[str], *, antialias: bool) -> Callable[[], None]:
 def ours(files: list[str], *, antialias: bool) -> Callable[[], None]:
   """The training input of configs/imagenet_resnet50.py."""
   path = ROOT / 'configs' / 'imagenet_resnet50.py'
-  config = config_lib.load_file(str(path))
+  config = config_file.load(str(path))
   config.batch_size = _BATCH
   config.dataset.antialias = antialias
   records = FileRecords.of(files, [0] * len(files))

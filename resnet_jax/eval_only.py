@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from resnet_jax import checkpoint, experiment, finetune
+from resnet_jax import checkpoint, config_checks, experiment, finetune
 from resnet_jax import config as config_lib
 from resnet_jax.data.feed import Data
 from resnet_jax.errors import UserError
@@ -49,7 +49,7 @@ def evaluate_saved(
   found = found or _newest_of_each(workdir)
   if config is None:
     config = _config_of(found[0])
-  config_lib.check(config)
+  config_checks.check(config)
   data = experiment.load_data(config)
   evaluator = Evaluator(config, data)
   _log.info('%s', experiment.describe_data(data, evaluator))

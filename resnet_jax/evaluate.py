@@ -30,7 +30,7 @@ class Evaluator:
 
   def __init__(self, config: ml_collections.ConfigDict, data: Data) -> None:
     self._data = data
-    self.views = config_lib.test_views(config)
+    self.views = config_lib.views_of(config)
     self.splits = [split for split in data.sizes if split != 'train']
     largest = max(data.sizes[split] for split in self.splits)
     devices = jax.device_count()

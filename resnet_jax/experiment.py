@@ -16,6 +16,7 @@ import optax
 
 from resnet_jax import (
   checkpoint,
+  config_checks,
   environment,
   finetune,
   models,
@@ -111,7 +112,7 @@ def build(
   Raises:
     UserError: what is asked for cannot be run, here or anywhere.
   """
-  config_lib.check_devices(config, jax.device_count())
+  config_checks.check_devices(config, jax.device_count())
   data = load_data(config)
   if origin is None:
     normalization = data.normalization(config)
@@ -122,7 +123,7 @@ def build(
     config.schedule, steps=plan.steps, steps_per_epoch=plan.steps_per_epoch
   )
   if schedule.name == 'plateau':
-    config_lib.check_validation(config, data.sizes)
+    config_checks.check_validation(config, data.sizes)
   model = config_lib.create_model(
     config, num_classes=len(data.class_names), axis_name=AXIS
   )

@@ -24,8 +24,7 @@ import jax
 from absl import app, flags
 from ml_collections import config_flags
 
-from resnet_jax import config as config_lib
-from resnet_jax import eval_only, interruption, mean_image, train
+from resnet_jax import config_file, eval_only, interruption, mean_image, train
 from resnet_jax.console import console, start_logging
 from resnet_jax.errors import UserError
 
@@ -98,7 +97,7 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
   """
   files = re.findall(r'^--?config[=\n](.+)$', '\n'.join(argv), re.MULTILINE)
   if files:
-    config_lib.check_overrides(config_lib.load_file(files[-1]), list(argv))
+    config_file.check_overrides(config_file.load(files[-1]), list(argv))
   elif any(re.match(r'--?(no)?config\.', a) for a in argv):
     raise UserError('--config.FIELD=VALUE needs --config=FILE before it')
   try:

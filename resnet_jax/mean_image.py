@@ -7,8 +7,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from resnet_jax import config as config_lib
-from resnet_jax import experiment
+from resnet_jax import config_checks, experiment
 from resnet_jax.console import Progress
 from resnet_jax.errors import UserError
 from resnet_jax.views import Views
@@ -28,7 +27,7 @@ def compute(config: ml_collections.ConfigDict) -> None:
     UserError: the data are no pictures, cannot be read, or their folder cannot
       be written to.
   """
-  config_lib.check(config)
+  config_checks.check(config)
   if not config.dataset.crop_size:
     raise UserError(
       'the mean image of small images is computed whenever they are loaded; '

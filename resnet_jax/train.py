@@ -13,6 +13,7 @@ import ml_collections
 
 from resnet_jax import (
   checkpoint,
+  config_checks,
   curves,
   environment,
   experiment,
@@ -48,7 +49,7 @@ def train(
     UserError: something the user can mend; what was saved before stays.
     Interrupted: SIGTERM or SIGINT; everything is saved.
   """
-  config_lib.check(config)
+  config_checks.check(config)
   telemetry.make_workdir(workdir)
   series = checkpoint.Series(
     workdir / 'checkpoints' / 'latest', keep=config.run.checkpoints_kept

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from resnet_jax import config as config_lib
-from resnet_jax import models, schedules
+from resnet_jax import config_checks, config_file, models, schedules
 from tests import command
 
 CONFIGS = sorted((command.ROOT / 'configs').glob('*_*.py'))
@@ -28,11 +28,11 @@ def test_every_network_of_the_paper_has_a_config():
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_the_docstring_is_true(path):
-  config = config_lib.load_file(str(path))
+  config = config_file.load(str(path))
   doc = ast.get_docstring(ast.parse(path.read_text()))
   if 'folder' in path.stem:  # which is the user's to say
     config.dataset.folder = 'pictures'
-  config_lib.check(config)
+  config_checks.check(config)
   config_lib.plan(config, 1_281_167 if config.dataset.crop_size else 50_000)
   if path.stem == 'imagenet_modern' or 'folder' in path.stem:
     assert "NOT the paper's" in doc
@@ -67,7 +67,7 @@ PAPERS = [
 
 @pytest.mark.parametrize('name', PAPERS)
 def test_imagenet_configs_are_section_3_4(name):
-  config = config_lib.load_file(str(command.ROOT / 'configs' / f'{name}.py'))
+  config = config_file.load(str(command.ROOT / 'configs' / f'{name}.py'))
   plan = config_lib.plan(config, 1_281_167)
   schedule = schedules.create(
     config.schedule, steps=plan.steps, steps_per_epoch=plan.steps_per_epoch
@@ -96,7 +96,7 @@ def test_imagenet_configs_are_section_3_4(name):
 @pytest.mark.parametrize('depth', [20, 32, 44, 56, 110, 1202])
 def test_cifar_configs_are_section_4_2(depth):
   path = pathlib.Path(command.ROOT, 'configs', f'cifar_resnet{depth}.py')
-  config = config_lib.load_file(str(path))
+  config = config_file.load(str(path))
   plan = config_lib.plan(config, 50_000)
   assert (plan.steps, config.batch_size) == (64_000, 128)
   assert config.model.bn_group_size == 64

@@ -386,7 +386,7 @@ def test_the_views_of_a_config_are_those_of_the_paper():
   }
   for name, sides in expected.items():
     config.test.views = name
-    assert config_lib.test_views(config) == Views(name, sides, 224)
+    assert config_lib.views_of(config) == Views(name, sides, 224)
 
 
 def test_a_mean_image_is_of_no_use_to_images_of_another_size():

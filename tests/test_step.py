@@ -4,8 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from resnet_jax import config as config_lib
-from resnet_jax import experiment
+from resnet_jax import config_checks, config_file, experiment
 from resnet_jax.checkpoint import flatten
 from resnet_jax.placement import replicate
 from resnet_jax.state import TrainMetrics
@@ -15,7 +14,7 @@ pytestmark = pytest.mark.usefixtures('quick_compilation')
 
 def after(digits_npz, steps=2, **fields):
   """The state after some steps, by name."""
-  config = config_lib.load_file('configs/digits_resnet20.py')
+  config = config_file.load('configs/digits_resnet20.py')
   config.update_from_flattened_dict(
     {
       'dataset.npz': str(digits_npz),
@@ -26,7 +25,7 @@ def after(digits_npz, steps=2, **fields):
     }
     | fields
   )
-  config_lib.check(config)
+  config_checks.check(config)
   run = experiment.build(config)
   state, metrics = replicate((run.initial_state(), TrainMetrics.empty()))
   step = run.train_step()
