@@ -47,7 +47,7 @@ def get_config() -> ml_collections.ConfigDict:
   # the mean colour of ImageNet that public codes share.
   dataset.mean = 'pixel'
   # Pictures: where `--mode=mean_image` keeps the mean image, beside the data.
-  dataset.mean_file = 'mean-224.npy'
+  dataset.mean_file = 'mean-224.npz'
   # Pictures: how many damaged ones are left out before that is an error.
   dataset.max_damaged = 20
   # Training examples held out to choose by; the paper's 45k/5k split is 5000.

@@ -165,7 +165,7 @@ class Series:
     except OSError as e:
       raise UserError(
         f'checkpoints cannot be kept in {self.folder}: {e.strerror or e}. Name '
-        f'another folder with --workdir=DIR'
+        f'another folder (in training, --workdir=DIR)'
       ) from e
 
   def _read(self, step: int) -> 'Found':

@@ -121,6 +121,7 @@ def result_changes(
     'dataset.npz',
     'dataset.name',
     'dataset.folder',
+    'dataset.max_damaged',
     'dataset.mean_file',
     'finetune.checkpoint',
   )

@@ -45,6 +45,13 @@ def evaluate_saved(
   Raises:
     UserError: there is no whole checkpoint, or it is of other classes.
   """
+  if per_class is not None:  # before hours of work
+    try:
+      per_class.open('a').close()
+    except OSError as e:
+      raise UserError(
+        f'--per_class={per_class} cannot be written: {e.strerror}'
+      ) from e
   found = [checkpoint.read_step(path) for path in paths]
   found = found or _newest_of_each(workdir)
   if config is None:
@@ -83,11 +90,9 @@ def _scores(
   config = config.copy_and_resolve_references()
   finetune.adopt_network(config, found)
   classes = len(data.class_names)
-  if found.meta['num_classes'] != classes:
-    raise UserError(
-      f'{found.path} tells {found.meta["num_classes"]} classes apart, and '
-      f'{data.name} has {classes}; name data of its own classes with --config'
-    )
+  finetune.check_classes(
+    found, data.class_names, 'name data of its own classes with --config'
+  )
   if found.meta['data'] != data.fingerprint:
     _log.info('%s was trained on other data than these', found.path)
   model = config_lib.create_model(config, num_classes=classes)
@@ -104,6 +109,11 @@ def _scores(
 
 def _config_of(found: checkpoint.Found) -> ml_collections.ConfigDict:
   config = found.meta['config']
+  if 'dataset' in config and 'finetune' not in config:
+    raise UserError(
+      f'{found.path} was made by another version of resnet_jax, with other '
+      f'fields; add --config=FILE'
+    )
   if 'dataset' not in config:
     raise UserError(
       f'{found.path} was imported, and says nothing of data: add '

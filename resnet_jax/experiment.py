@@ -97,6 +97,8 @@ class Experiment:
       'data': self.data.fingerprint,
       'num_classes': len(self.data.class_names),
       'class_names': list(self.data.class_names),
+      'image_shape': list(self.data.image_shape),
+      'origin': self.origin and self.origin.meta['origin'],
     }
 
 

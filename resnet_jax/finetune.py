@@ -1,5 +1,8 @@
 """Starts a network from weights that were trained before."""
 
+import dataclasses
+import hashlib
+import json
 import logging
 import pathlib
 from collections.abc import Sequence
@@ -32,17 +35,57 @@ def origin(
     newest: what the run resumes from, which then is the origin.
 
   Returns:
-    None where the config starts from no checkpoint.
+    The checkpoint, with a fingerprint of what the run started from as its
+    `meta['origin']`; None where the config starts from none.
 
   Raises:
-    UserError: there is no such checkpoint.
+    UserError: there is no such checkpoint, or `newest` started from another.
   """
-  path = config.finetune.checkpoint
-  if not path:
+  path = pathlib.Path(config.finetune.checkpoint).expanduser()
+  if not config.finetune.checkpoint:
     return None
-  found = newest or checkpoint.read_step(pathlib.Path(path).expanduser())
+  found = newest
+  if newest is None or path.exists():
+    named = checkpoint.read_step(path)
+    fingerprint = _fingerprint(named)
+    if newest is None:
+      meta = named.meta | {'origin': fingerprint}
+      found = dataclasses.replace(named, meta=meta)
+    elif newest.meta['origin'] != fingerprint and not config.run.resume_changed:
+      raise UserError(
+        f'{newest.path} is of a run that did not start from {path}; use '
+        f'another --workdir'
+      )
   adopt_network(config, found)
   return found
+
+
+def check_classes(
+  found: checkpoint.Found, class_names: Sequence[str], mend: str
+) -> None:
+  """Refuses weights for another number of classes; warns of other names.
+
+  Args:
+    found: a checkpoint.
+    class_names: of the data, by label.
+    mend: what to do, for the message.
+
+  Raises:
+    UserError: the numbers of classes differ.
+  """
+  theirs = found.meta['class_names']
+  if len(theirs) != len(class_names):
+    raise UserError(
+      f'{found.path} tells {len(theirs)} classes apart, and the data have '
+      f'{len(class_names)}; {mend}'
+    )
+  # Imports name ImageNet's classes by id and word, and folders by id alone.
+  for label, (a, b) in enumerate(zip(theirs, class_names, strict=True)):
+    if a != b and a.split()[0] != b.split()[0]:
+      _log.warning(
+        'class %d is %r in %s, and %r in the data', label, a, found.path, b
+      )
+      return
 
 
 def adopt_network(
@@ -132,11 +175,11 @@ def start(
     found = checkpoint.Found(
       found.step, found.path, found.arrays | head, found.meta
     )
-  elif found.meta['num_classes'] != len(class_names):
-    raise UserError(
-      f'{path} tells {found.meta["num_classes"]} classes apart, and the data '
-      f'have {len(class_names)}; give it a new head with '
-      f'--config.finetune.new_head=True'
+  else:
+    check_classes(
+      found,
+      class_names,
+      'give it a new head with --config.finetune.new_head=True',
     )
   variables = variables_of(found, template)
   _log.info(
@@ -145,3 +188,8 @@ def start(
     'a new' if config.finetune.new_head else 'its',
   )
   return state.replace(**jax.tree.map(jax.numpy.asarray, variables))
+
+
+def _fingerprint(found: checkpoint.Found) -> str:
+  hashes = json.dumps(found.meta['hashes'], sort_keys=True)
+  return hashlib.blake2b(hashes.encode(), digest_size=16).hexdigest()

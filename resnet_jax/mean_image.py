@@ -21,7 +21,8 @@ def compute(config: ml_collections.ConfigDict) -> None:
   """Writes the mean of the centre crops of all training pictures.
 
   It is float32 [crop, crop, 3], of pixels from 0 to 255, at
-  `config.test.shorter_side`, in `config.dataset.mean_file`.
+  `config.test.shorter_side`, in `config.dataset.mean_file`, with what it was
+  made of.
 
   Raises:
     UserError: the data are no pictures, cannot be read, or their folder cannot
@@ -50,7 +51,7 @@ def compute(config: ml_collections.ConfigDict) -> None:
   mean = (total / count).astype(np.float32)
   draft = file.with_name(f'.{file.name}.draft')
   with draft.open('wb') as handle:
-    np.save(handle, mean)
+    np.savez(handle, mean=mean, made_of=data.mean_is_made_of(config))
   draft.rename(file)
   red, green, blue = mean.mean((0, 1))
   _log.info(
@@ -70,5 +71,5 @@ def _check_writable(file: pathlib.Path) -> None:
   except OSError as e:
     raise UserError(
       f'{file} cannot be written: {e.strerror}. Name another place with '
-      f'--config.dataset.mean_file=FILE.npy'
+      f'--config.dataset.mean_file=FILE.npz'
     ) from e

@@ -68,14 +68,12 @@ class Predictor:
     }
     self._model = models.create(**fields, num_classes=found.meta['num_classes'])
     self._names = found.meta['class_names']
-    normalization = finetune.normalization_of(found)
-    mean = normalization.mean
-    crop = mean.shape[0] if mean.ndim == 3 else None
-    crop = crop or models.input_shape(fields['name'])[0]
-    if mean.shape[-1] != 3:
+    shape = found.meta.get('image_shape', models.input_shape(fields['name']))
+    if shape[-1] != 3:
       raise UserError(
-        f'{path} is of images with {mean.shape[-1]} channels; pictures have 3'
+        f'{path} is of images with {shape[-1]} channels; pictures have 3'
       )
+    crop = shape[0]
     template = jax.eval_shape(
       self._model.init, jax.random.key(0), jnp.zeros((1, crop, crop, 3))
     )
@@ -102,15 +100,21 @@ class Predictor:
       host=0,
       hosts=1,
     )
-    scores = score(
-      self._step,
-      self._variables,
-      reader.parts(self._views, self._batch_size),
-      examples=len(files),
-      classes=self._model.num_classes,
-      passes=len(self._views.shorter_sides),
-      title='pictures',
-    )
+    try:
+      scores = score(
+        self._step,
+        self._variables,
+        reader.parts(self._views, self._batch_size),
+        examples=len(files),
+        classes=self._model.num_classes,
+        passes=len(self._views.shorter_sides),
+        title='pictures',
+      )
+    except UserError as e:
+      raise UserError(
+        f'none of the {len(files)} files can be read as a picture: '
+        f'{", ".join(files[:5])}'
+      ) from e
     order = np.argsort(-scores.logs, 1, kind='stable')[:, :top]
     predictions, damaged = [], []
     for file, label, logs, best in zip(

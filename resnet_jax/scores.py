@@ -114,10 +114,11 @@ class Result:
 
 def average(members: Sequence[Scores]) -> Scores:
   """The ensemble of `members`: the mean of their probabilities."""
-  logs = np.logaddexp.reduce([m.logs.astype(np.float64) for m in members])
-  return Scores(
-    (logs - np.log(len(members))).astype(np.float32), members[0].labels
-  )
+  logs, labels = members[0].logs, members[0].labels
+  for member in members[1:]:
+    logs = np.logaddexp(logs, member.logs)
+    labels = np.where(member.labels < 0, -1, labels)
+  return Scores(logs - np.float32(np.log(len(members))), labels)
 
 
 def tally(scores: Scores) -> Result:
@@ -130,8 +131,9 @@ def tally(scores: Scores) -> Result:
   rows = np.arange(len(labels))
   right = logs[rows, labels][:, None]
   columns = np.arange(logs.shape[1])
-  before = (logs > right) | ((logs == right) & (columns < labels[:, None]))
-  rank = before.sum(1)
+  # Counted from below, for what is not a number is behind nothing.
+  behind = (logs < right) | ((logs == right) & (columns >= labels[:, None]))
+  rank = logs.shape[1] - behind.sum(1)
 
   def by_class(values: np.ndarray) -> np.ndarray:
     return np.bincount(labels, values, minlength=logs.shape[1])

@@ -34,7 +34,7 @@ _log = logging.getLogger('resnet_jax')
 # Steps that may be dispatched before the oldest is waited for. On a CPU none:
 # simulated devices share a pool of threads, in which two steps with
 # collectives can deadlock.
-_IN_FLIGHT_CPU, _IN_FLIGHT = 0, 32
+_IN_FLIGHT_CPU, _IN_FLIGHT = 0, 8
 
 
 def train(

@@ -147,7 +147,7 @@ def test_other_classes_need_a_new_head(trained, tmp_path):
 
 BAD = [
   ('no folder', ['--config.dataset.folder='], ['--config.dataset.folder=DIR']),
-  ('no mean', ['--config.dataset.mean=pixel'], ['mean_image', 'mean-224.npy']),
+  ('no mean', ['--config.dataset.mean=pixel'], ['mean_image', 'mean-224.npz']),
   ('small side', ['--config.test.shorter_side=9'], ['shorter_side', '16']),
   ('pad', ['--config.augment.pad=4'], ['pad', 'crop_size']),
   ('views', ['--config.test.views=tencrop'], ["did you mean 'ten_crop'"]),
@@ -175,7 +175,7 @@ def test_bad_fields_are_refused_at_once(folder, tmp_path, words, telling):
 
 
 def test_the_mean_image_is_the_mean_of_centre_crops(folder, tmp_path):
-  file = tmp_path / 'mean.npy'
+  file = tmp_path / 'mean.npz'
   words = (*on(folder), f'--config.dataset.mean_file={file}')
   command.run_well(*words, '--mode=mean_image')
   from configs import finetune_folder
@@ -194,10 +194,37 @@ def test_the_mean_image_is_the_mean_of_centre_crops(folder, tmp_path):
   )
   (part,) = reader.parts(Views('single', (19,), 16), batch_size=18)
   mean = part.images[:, 0].astype(np.float64).mean(0)
-  np.testing.assert_allclose(np.load(file), mean, rtol=1e-6)
+  with np.load(file) as content:
+    np.testing.assert_allclose(content['mean'], mean, rtol=1e-6)
+    made_of = content['made_of']
 
-  np.save(file, mean[:8])
-  result = command.run(*words, '--config.dataset.mean=pixel')
+  pixel = '--config.dataset.mean=pixel'
+  result = command.run(*words, pixel, '--config.test.shorter_side=20')
+  assert result.returncode == 1
+  assert 'shorter side 19' in result.stderr
+  assert 'shorter side 20' in result.stderr
+  np.savez(file, mean=mean[:8], made_of=made_of)
+  result = command.run(*words, pixel)
   assert result.returncode == 1
   assert '[8, 16, 3]' in result.stderr
   assert '[16, 16, 3]' in result.stderr
+
+
+def test_a_run_is_not_continued_from_other_weights(trained, folder, tmp_path):
+  words = (*on(folder), '--config.duration=2', f'--workdir={tmp_path}')
+  command.run_well(*words)
+  path = trained / 'checkpoints' / 'latest' / '12'
+  result = command.run(*words, f'--config.finetune.checkpoint={path}')
+  assert result.returncode == 1
+  assert f'did not start from {path}' in result.stderr
+
+
+def test_a_csv_that_cannot_be_written_is_told_before_the_work(trained, folder):
+  result = command.run(
+    *on(folder),
+    '--mode=eval',
+    f'--workdir={trained}',
+    '--per_class=/nowhere/classes.csv',
+  )
+  assert result.returncode == 1
+  assert '--per_class=/nowhere/classes.csv cannot be written' in result.stderr

@@ -17,7 +17,7 @@ from resnet_jax.data.picture_views import ViewReader
 from resnet_jax.data.streamed_feed import StreamedFeed
 from resnet_jax.errors import UserError
 from resnet_jax.views import Views
-from tests.pictures import CLASSES, write_folder
+from tests.pictures import CLASSES, photographs, write_folder
 
 pytest.importorskip('tensorflow')
 
@@ -158,13 +158,51 @@ def test_tfrecords_give_the_batches_of_the_files(folder, tmp_path):
     tfrecords.TFRecords.of(files, image='image', label='label')
 
 
+def test_a_record_is_read_without_what_lies_before_it(folder, tmp_path):
+  import tensorflow as tf
+
+  file = tmp_path / 'large.tfrecord'
+  example = tf.train.Example(
+    features=tf.train.Features(
+      feature={
+        'image': tf.train.Feature(
+          bytes_list=tf.train.BytesList(value=[b'x' * 1000])
+        ),
+        'label': tf.train.Feature(int64_list=tf.train.Int64List(value=[7])),
+      }
+    )
+  )
+  with tf.io.TFRecordWriter(str(file)) as writer:
+    writer.write(example.SerializeToString())
+  record = file.read_bytes()
+  with file.open('r+b') as handle:  # a hole of 2 GB before it
+    handle.seek(2**31)
+    handle.write(record)
+  table = tfrecords.TFRecords(
+    (str(file),), np.array([[0, 2**31]]), 'image', 'label'
+  )
+  before = bytes_read()
+  contents, label = table.read(tf.constant([0, 2**31], tf.int64))
+  assert (contents.numpy(), int(label)) == (b'x' * 1000, 7)
+  assert bytes_read() - before < 2**22
+
+
+def bytes_read():
+  text = pathlib.Path('/proc/self/io').read_text()
+  return int(text.split()[1])
+
+
 @pytest.fixture
 def damaged(tmp_path):
   """A folder of its own, in which training picture 3 is cut short."""
   folder = write_folder(tmp_path / 'damaged')
+  return folder, cut_short(folder, 200)
+
+
+def cut_short(folder, size):
   file = folder / 'train' / CLASSES[0] / '003.JPEG'
-  file.write_bytes(file.read_bytes()[:200])
-  return folder, file
+  file.write_bytes(file.read_bytes()[:size])
+  return file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,6 +243,25 @@ def test_what_is_damaged_is_named_and_replaced_by_the_next(damaged, caplog):
   assert not np.array_equal(
     one['images'][place], np.zeros_like(one['images'][place])
   )
+
+
+def test_a_picture_that_is_damaged_below_some_crops_is_resumed_with(tmp_path):
+  from PIL import Image
+
+  folder = write_folder(tmp_path / 'damaged')
+  file = folder / 'train' / CLASSES[0] / '003.JPEG'
+  Image.fromarray(photographs()[0][:200, :150]).save(file, quality=90)
+  cut_short(folder, file.stat().st_size // 2)
+  steps = range(0, 27, 2)
+  running = dict(zip(steps, batches(folder, steps), strict=True))
+  images = [
+    b['images'][list(b['ids']).index(3)]
+    for b in running.values()
+    if 3 in b['ids']
+  ]
+  assert len(images) > 4
+  for step in steps:
+    assert equal(feed(folder).host_batch(step), running[step]), step
 
 
 def test_too_much_damage_is_an_error_that_names_it(damaged):

@@ -92,6 +92,16 @@ def test_patterns_and_what_cannot_be_read(imported, folder, tmp_path, capsys):
   assert f'1 of {len(good) + 1} files could not be read: {text}' in shown.err
 
 
+def test_no_picture_at_all_is_an_error(imported, tmp_path, capsys):
+  text = tmp_path / 'text.jpg'
+  text.write_text('no picture')
+  with pytest.raises(SystemExit):
+    predict.main([f'--checkpoint={imported[0]}', str(text)])
+  assert f'none of the 1 files can be read as a picture: {text}' in (
+    capsys.readouterr().err
+  )
+
+
 @pytest.mark.parametrize(
   ('words', 'telling'),
   [

@@ -20,7 +20,7 @@ NETS = [
     {'stem_pool': 'padded', 'shortcut': 'B'},
     marks=pytest.mark.slow,
   ),
-  pytest.param('cifar_resnet8', {}, marks=pytest.mark.slow),
+  pytest.param('cifar_resnet8', {'remat': True}, marks=pytest.mark.slow),
 ]
 # Odd and even, portrait and landscape; the smallest is a crop.
 SIZES = np.array([[65, 65], [97, 130], [66, 99], [131, 65]])
@@ -157,6 +157,8 @@ def test_counts_are_exact_also_where_scores_are_equal():
   assert (result.count, result.damaged) == (490, 10)
   assert int(result.wrong.sum()) == top1.sum()
   assert int(result.wrong_top5.sum()) == top5.sum()
+  broken = tally(Scores(np.full_like(logs, np.nan), labels))
+  assert int(broken.wrong.sum()) == int(broken.wrong_top5.sum()) == 490
   for label in range(12):
     assert result.wrong[label] == top1[labels[own] == label].sum()
   expected = -logs[own, labels[own]].mean()

@@ -114,17 +114,27 @@ def hold_out(images: ImageSet, examples: int, seed: int) -> ImageSet:
   """
   if examples == 0:
     return images
-  total = len(images.train)
-  if not 0 < examples < total:
-    raise UserError(
-      f'config.dataset.validation_examples is {examples}; {images.name} has '
-      f'{total} training examples, so it can be 0 to {total - 1}'
-    )
-  order = np.random.default_rng(seed).permutation(total)
-  held, kept = np.sort(order[:examples]), np.sort(order[examples:])
+  held, kept = held_out(images.name, len(images.train), examples, seed)
   return dataclasses.replace(
     images, train=images.train.take(kept), validation=images.train.take(held)
   )
+
+
+def held_out(
+  name: str, total: int, examples: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """The `examples` of `total` that are held out, and the rest, in order.
+
+  Raises:
+    UserError: there are not as many, or none would be left.
+  """
+  if not 0 < examples < total:
+    raise UserError(
+      f'config.dataset.validation_examples is {examples}; {name} has {total} '
+      f'training examples, so it can be 0 to {total - 1}'
+    )
+  order = np.random.default_rng(seed).permutation(total)
+  return np.sort(order[:examples]), np.sort(order[examples:])
 
 
 def _check_arrays(where: str, split: Split) -> None:

@@ -68,7 +68,8 @@ class Data(Protocol):
     class_names: by label.
     image_shape: height, width and channels of what a network is trained on.
     sizes: examples, by split: train, and validation or test or both.
-    fingerprint: of the content: a run's results hang on it.
+    fingerprint: of the content, or, of pictures, of names and sizes: a run's
+      results hang on it.
   """
 
   name: str

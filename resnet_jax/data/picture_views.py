@@ -42,11 +42,6 @@ class ViewReader:
     self._hosts = hosts
     self._known_sizes = None
 
-  @property
-  def damaged(self) -> int:
-    """How many pictures were found to be damaged so far."""
-    return len(self._damaged)
-
   def parts(self, views: Views, batch_size: int) -> Iterator[Part]:
     """Every picture once for each of `views.shorter_sides`.
 
@@ -70,6 +65,10 @@ class ViewReader:
       return _centre_crop(contents, side, views.crop, self._antialias)
 
     everything = np.arange(len(self._records))
+    devices = self._hosts * jax.local_device_count()
+    # Five crops and their mirror images are ten.
+    share = batch_size // (10 if views.name == 'ten_crop' else 1) // devices
+    batch_size = max(share, 1) * devices
     for images, labels, ids in self._batches(everything, batch_size, cut, ()):
       size = np.tile(np.int32([views.crop, views.crop]), (len(ids), 1))
       shape = (len(ids), views.crops, views.crop, views.crop, 3)

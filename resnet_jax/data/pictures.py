@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from resnet_jax.data import tfds_sets
+from resnet_jax.data import arrays, tfds_sets
 from resnet_jax.data.tfrecords import TFRecords
 from resnet_jax.errors import UserError, did_you_mean
 
@@ -197,15 +197,10 @@ def _hold_out(pictures: PictureSet, examples: int, seed: int) -> PictureSet:
       f'has a validation split of its own; leave it at 0'
     )
   total = len(splits['train'])
-  if not 0 <= examples < total:
-    raise UserError(
-      f'config.dataset.validation_examples is {examples}; {pictures.name} has '
-      f'{total} training examples, so it can be 0 to {total - 1}'
-    )
   if examples:
-    order = np.random.default_rng(seed).permutation(total)
-    splits['validation'] = splits['train'].take(np.sort(order[:examples]))
-    splits['train'] = splits['train'].take(np.sort(order[examples:]))
+    held, kept = arrays.held_out(pictures.name, total, examples, seed)
+    splits['validation'] = splits['train'].take(held)
+    splits['train'] = splits['train'].take(kept)
   if len(splits) == 1:
     raise UserError(
       f'{pictures.name} has only a train split, and nothing to test on: add '

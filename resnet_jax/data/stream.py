@@ -1,8 +1,8 @@
 """Decodes pictures in the background, in an order that is asked for.
 
-A damaged picture is named in the log and, from then on, replaced by the next
-sound one. Which one that is hangs on the data alone, so that a resumed run
-trains on the same batches.
+A damaged picture is named in the log, and replaced by the next sound one. Which
+one that is hangs on the data and on how the picture is cut, and not on when the
+damage was found, so that a resumed run trains on the same batches.
 """
 
 import dataclasses
@@ -58,58 +58,68 @@ class Decoded:
 
 
 class Damaged:
-  """The examples of a split that are known to be damaged.
+  """What of a split is known to be damaged.
+
+  A picture may be cut short below one crop and within another, so that damage
+  is of a picture and of how it is cut.
 
   Args:
     records: of the split.
-    limit: how many are put up with.
+    limit: how many pictures are put up with.
   """
 
   def __init__(self, records: Records, *, limit: int) -> None:
     self._records = records
     self._limit = limit
-    self._found = set()
+    self._pictures = set()
+    self._cuts = set()
 
   def __len__(self) -> int:
-    return len(self._found)
+    """How many cuts failed."""
+    return len(self._cuts)
 
-  def __contains__(self, index: int) -> bool:
-    return index in self._found
+  def among(self, ids: np.ndarray, how: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Which of `ids`, cut as `how` says, are damaged, bool [n]."""
+    found = np.isin(ids, list(self._pictures))
+    for place in np.flatnonzero(found):
+      found[place] = (int(ids[place]), _row(how, place)) in self._cuts
+    return found
 
-  def among(self, ids: np.ndarray) -> np.ndarray:
-    """Which of `ids` are damaged, bool."""
-    return np.isin(ids, list(self._found))
-
-  def replaced(self, ids: np.ndarray) -> np.ndarray:
+  def replaced(
+    self, ids: np.ndarray, how: tuple[np.ndarray, ...]
+  ) -> np.ndarray:
     """`ids`, with the next that is sound for each that is damaged."""
-    if not self._found:
+    if not self._pictures:
       return ids
     ids = np.array(ids)
-    for place in np.flatnonzero(self.among(ids)):
-      ids[place] = self.next_sound(int(ids[place]))
+    for place in np.flatnonzero(self.among(ids, how)):
+      ids[place] = self.next_sound(int(ids[place]), _row(how, place))
     return ids
 
-  def next_sound(self, index: int) -> int:
-    """The first from `index` on that is not known to be damaged."""
-    while index in self._found:
+  def next_sound(self, index: int, cut: tuple[bytes, ...]) -> int:
+    """The first from `index` on whose `cut` is not known to be damaged."""
+    while (index, cut) in self._cuts:
       index = (index + 1) % len(self._records)
     return index
 
-  def add(self, index: int, error: Exception) -> None:
-    """Notes and names a damaged example.
+  def add(self, index: int, cut: tuple[bytes, ...], error: Exception) -> None:
+    """Notes a damaged example, and names it the first time.
 
     Raises:
       UserError: by now there are more than the limit.
     """
-    self._found.add(index)
+    self._cuts.add((index, cut))
+    if index in self._pictures:
+      return
+    self._pictures.add(index)
     _log.warning(
       '%s is damaged and left out (%d so far): %s',
       self._records.name(index),
-      len(self._found),
+      len(self._pictures),
       _reason(error),
     )
-    if len(self._found) > min(self._limit, len(self._records) - 1):
-      names = [self._records.name(i) for i in sorted(self._found)]
+    if len(self._pictures) > min(self._limit, len(self._records) - 1):
+      names = [self._records.name(i) for i in sorted(self._pictures)]
       raise UserError(
         f'{len(names)} of {len(self._records)} pictures are damaged, and '
         f'config.dataset.max_damaged is {self._limit}: {", ".join(names[:5])}'
@@ -144,6 +154,7 @@ class Stream:
     """
     import tensorflow as tf
 
+    tf.config.set_visible_devices([], 'GPU')  # whose memory is JAX's
     load = tf.function(self._load)  # traced once
     # Of a small set, 64 epochs: each is a permutation that has to be drawn.
     stretch = min(_STRETCH, 64 * len(self._records))
@@ -154,8 +165,9 @@ class Stream:
       asked = ask(np.arange(number, end if last is None else min(end, last)))
       try:
         for place, (images, labels) in enumerate(self._open(asked, load)):
-          ids = asked.ids[place]
-          yield Decoded(ids, images, labels, self._damaged.among(ids))
+          ids, how = asked.ids[place], tuple(x[place] for x in asked.how)
+          damaged = self._damaged.among(ids, how)
+          yield Decoded(ids, images, labels, damaged)
           number += 1
       except tf.errors.OpError as e:
         self._inspect(ask(np.array([number])), e)
@@ -166,8 +178,8 @@ class Stream:
     import tensorflow as tf
 
     batches, size = asked.ids.shape
-    ids = self._damaged.replaced(asked.ids.reshape(-1))
-    how = (x.reshape(batches * size, *x.shape[2:]) for x in asked.how)
+    how = tuple(x.reshape(batches * size, *x.shape[2:]) for x in asked.how)
+    ids = self._damaged.replaced(asked.ids.reshape(-1), how)
     options = tf.data.Options()
     options.deterministic = True
     options.threading.private_threadpool_size = os.cpu_count()
@@ -188,26 +200,35 @@ class Stream:
       UserError: nothing is, on its own; or by now too much is.
     """
     known = len(self._damaged)
+    how = tuple(x[0] for x in asked.how)
     for place, index in enumerate(asked.ids[0].tolist()):
-      how = [x[0, place] for x in asked.how]
-      while not self._decodes(index := self._damaged.next_sound(index), how):
-        pass
+      cut = _row(how, place)
+      while True:
+        index = self._damaged.next_sound(index, cut)
+        if self._decodes(index, [x[place] for x in how], cut):
+          break
     if len(self._damaged) == known:
       raise UserError(
         f'pictures could not be read: {_reason(error)}; on a second try '
         f'each of them could. Is the disk or network at its limits?'
       ) from error
 
-  def _decodes(self, index: int, how: list[np.ndarray]) -> bool:
+  def _decodes(
+    self, index: int, how: list[np.ndarray], cut: tuple[bytes, ...]
+  ) -> bool:
     import tensorflow as tf
 
     keys = [key[0] for key in self._records.keys(np.array([index]))]
     try:
       self._load(*map(tf.convert_to_tensor, (*keys, *how)))
     except tf.errors.OpError as e:
-      self._damaged.add(index, e)
+      self._damaged.add(index, cut, e)
       return False
     return True
+
+
+def _row(how: tuple[np.ndarray, ...], place: int) -> tuple[bytes, ...]:
+  return tuple(x[place].tobytes() for x in how)
 
 
 def _reason(error: Exception) -> str:

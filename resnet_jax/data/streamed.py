@@ -1,7 +1,7 @@
 """Pictures of any size, as training and evaluation ask for them."""
 
-import io
 import pathlib
+import zipfile
 from collections.abc import Iterator
 
 import jax
@@ -43,11 +43,20 @@ class StreamedData:
     file = pathlib.Path(self._config.mean_file).expanduser()
     return file if file.is_absolute() else self._pictures.folder / file
 
+  def mean_is_made_of(self, config: ml_collections.ConfigDict) -> str:
+    """What the mean image depends on, in words."""
+    return (
+      f'{self.sizes["train"]} pictures of data {self.fingerprint}, shorter '
+      f'side {config.test.shorter_side}, antialias {config.dataset.antialias}'
+    )
+
   def normalization(self, config: ml_collections.ConfigDict) -> Normalization:
     kind = config.dataset.mean
     if kind == 'imagenet':
       return Normalization.by(IMAGENET_MEAN)
-    mean = _read_mean(self.mean_file, self.image_shape)
+    mean = _read_mean(
+      self.mean_file, self.image_shape, self.mean_is_made_of(config)
+    )
     return Normalization.by(mean if kind == 'pixel' else mean.mean((0, 1)))
 
   def feed(self, config: ml_collections.ConfigDict) -> StreamedFeed:
@@ -70,7 +79,9 @@ class StreamedData:
     return self._readers[split].parts(views, batch_size)
 
 
-def _read_mean(file: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:
+def _read_mean(
+  file: pathlib.Path, shape: tuple[int, ...], made_of: str
+) -> np.ndarray:
   """The mean image that `--mode=mean_image` has written."""
   command = 'python -m resnet_jax.main --mode=mean_image --config=FILE ...'
   if not file.is_file():
@@ -80,21 +91,24 @@ def _read_mean(file: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:
       f'public use with --config.dataset.mean=imagenet'
     )
   try:
-    mean = np.load(io.BytesIO(file.read_bytes()), allow_pickle=False)
-  except (ValueError, OSError, EOFError) as e:
+    with np.load(file, allow_pickle=False) as content:
+      mean, theirs = content['mean'], str(content['made_of'])
+  except (ValueError, OSError, EOFError, KeyError, AttributeError) as e:
     raise UserError(
-      f'{file} is damaged or no .npy file ({first_line(e)}); compute it anew '
+      f'{file} is damaged or no mean image ({first_line(e)}); compute it anew '
       f'by {command}'
     ) from e
-  if mean.shape != shape or not np.isfinite(mean).all():
+  except zipfile.BadZipFile as e:
+    raise UserError(f'{file} is damaged; compute it anew by {command}') from e
+  if mean.shape != shape:
     raise UserError(
       f'{file} is {list(mean.shape)}, and crops are {list(shape)} '
       f'(config.dataset.crop_size); compute it anew by {command}, under '
       f'another config.dataset.mean_file'
     )
-  if not 0 <= mean.min() <= mean.max() <= 255 or mean.max() <= 1:
+  if theirs != made_of:
     raise UserError(
-      f'{file} has values from {mean.min():g} to {mean.max():g}; a mean image '
-      f'is of pixels from 0 to 255. Compute it anew by {command}'
+      f'{file} is the mean of {theirs}, and this run has {made_of}; compute it '
+      f'anew by {command}, or name another config.dataset.mean_file'
     )
   return mean

@@ -15,6 +15,8 @@ from resnet_jax.errors import UserError
 
 # A record: length, 8 bytes; its checksum, 4; the content; its checksum, 4.
 _HEADER, _FOOTER = 12, 4
+# Bytes that are read at a time: a picture, most often.
+_BUFFER = 256 * 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +25,8 @@ class TFRecords:
 
   Attributes:
     files: their paths.
-    spans: int64 [examples, 3]: number of the file, offset and length in bytes.
+    spans: int64 [examples, 2]: number of the file, and where in it the record
+      begins, in bytes.
     image, label: names of the features in a `tf.train.Example`.
   """
 
@@ -40,11 +43,11 @@ class TFRecords:
       UserError: a file is missing, or no TFRecord file, or cut short.
     """
     spans = [
-      (number, offset, length)
+      (number, start)
       for number, file in enumerate(files)
-      for offset, length in _spans(file)
+      for start in _starts(file)
     ]
-    table = np.array(spans, np.int64).reshape(-1, 3)
+    table = np.array(spans, np.int64).reshape(-1, 2)
     return cls(tuple(files), table, image, label)
 
   def __len__(self) -> int:
@@ -54,8 +57,8 @@ class TFRecords:
     return dataclasses.replace(self, spans=self.spans[ids])
 
   def name(self, index: int) -> str:
-    number, offset, _ = self.spans[index]
-    return f'{self.files[number]}, record at byte {offset}'
+    number, start = self.spans[index]
+    return f'{self.files[number]}, record at byte {start}'
 
   def keys(self, ids: np.ndarray) -> tuple[np.ndarray, ...]:
     return (self.spans[ids],)
@@ -63,14 +66,16 @@ class TFRecords:
   def read(self, span: Any) -> tuple[Any, Any]:
     import tensorflow as tf
 
-    number, offset, length = span[0], span[1], span[2]
-    # All of the file but this record is its header and its footer.
-    record = tf.data.FixedLengthRecordDataset(
-      tf.gather(self.files, number),
-      length,
-      header_bytes=offset,
-      footer_bytes=tf.gather(self._sizes(), number) - offset - length,
-    ).get_single_element()
+    # The dataset's own class cannot begin inside of a file; its operation can.
+    records = tf.raw_ops.TFRecordDatasetV2(
+      filenames=[tf.gather(self.files, span[0])],
+      compression_type='',
+      buffer_size=_BUFFER,
+      byte_offsets=[span[1]],
+    )
+    kind = tf.TensorSpec((), tf.string)
+    records = tf.data.experimental.from_variant(records, kind)
+    record = records.take(1).get_single_element()
     features = {
       self.image: tf.io.FixedLenFeature((), tf.string),
       self.label: tf.io.FixedLenFeature((), tf.int64),
@@ -78,13 +83,10 @@ class TFRecords:
     example = tf.io.parse_single_example(record, features)
     return example[self.image], tf.cast(example[self.label], tf.int32)
 
-  def _sizes(self) -> np.ndarray:
-    return np.array([os.path.getsize(file) for file in self.files], np.int64)
 
-
-def _spans(path: str) -> list[tuple[int, int]]:
-  """Offset and length of the content of each record."""
-  spans, start = [], 0
+def _starts(path: str) -> list[int]:
+  """Where each record begins."""
+  starts, start = [], 0
   try:
     with open(path, 'rb', buffering=0) as file:
       end = os.fstat(file.fileno()).st_size
@@ -98,8 +100,8 @@ def _spans(path: str) -> list[tuple[int, int]]:
             f'begins at byte {start} would end at {after}, and the file ends '
             f'at {end}. Prepare the set anew'
           )
-        spans.append((start + _HEADER, length))
+        starts.append(start)
         start = after
   except OSError as e:
     raise UserError(f'{path} cannot be read: {e.strerror}') from e
-  return spans
+  return starts

@@ -40,6 +40,8 @@ def dense_logits(
     Logits, float32 [examples, rows, columns, classes], and which of the
     positions lie inside their image, bool [examples, rows, columns].
   """
+  # The masks are made where rematerialization would not let them out.
+  model = model.clone(remat=False)
   sizes = jnp.asarray(sizes, jnp.int32)
   masks = _Masks(images.shape[1:3], sizes)
 

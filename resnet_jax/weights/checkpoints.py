@@ -18,6 +18,7 @@ from flax import traverse_util
 from resnet_jax import checkpoint, models
 from resnet_jax.data.normalization import Normalization
 from resnet_jax.errors import UserError
+from resnet_jax.finetune import NETWORK
 from resnet_jax.weights import architecture, convert, files
 
 _log = logging.getLogger('resnet_jax')
@@ -37,8 +38,6 @@ _CIFAR10_CLASSES = [
   'ship',
   'truck',
 ]
-# Fields of config.model that the arrays depend on, or the result with them.
-_FIELDS = ('shortcut', 'version', 'stem_pool')
 
 
 def import_file(
@@ -146,7 +145,7 @@ def export_checkpoint(
     for name, x in found.arrays.items()
     if name.startswith(('state/params/', 'state/batch_stats/'))
   }
-  overrides = {k: config[k] for k in _FIELDS if config.get(k) is not None}
+  overrides = {k: config[k] for k in NETWORK[1:] if config.get(k) is not None}
   bias = state.get('params/fc/bias', ())
   num_classes = found.meta.get('num_classes', len(bias))
   model = _create(config['name'], num_classes, overrides)
