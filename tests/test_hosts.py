@@ -7,6 +7,7 @@ import pytest
 
 from resnet_jax import checkpoint, telemetry
 from tests import command
+from tests.pictures import SMALL, write_folder
 
 
 def free_port():
@@ -15,13 +16,24 @@ def free_port():
     return s.getsockname()[1]
 
 
+@pytest.fixture
+def digits(digits_npz):
+  return (*command.TINY, f'--config.dataset.npz={digits_npz}'), 30
+
+
+@pytest.fixture
+def pictures(tmp_path):
+  pytest.importorskip('tensorflow')
+  folder = write_folder(tmp_path / 'pictures')
+  dense = '--config.test.views=dense'
+  return (*SMALL, f'--config.dataset.folder={folder}', dense), 12
+
+
 @pytest.mark.slow
-def test_two_hosts_of_two_devices_are_one_of_four(tmp_path, digits_npz):
-  words = (
-    *command.TINY,
-    f'--config.dataset.npz={digits_npz}',
-    '--config.model.dtype=float64',
-  )
+@pytest.mark.parametrize('kind', ['digits', 'pictures'])
+def test_two_hosts_of_two_devices_are_one_of_four(tmp_path, request, kind):
+  words, steps = request.getfixturevalue(kind)
+  words = (*words, '--config.model.dtype=float64')
   command.run_well(*words, f'--workdir={tmp_path}/one', devices=4)
   coordinator = f'--coordinator=127.0.0.1:{free_port()}'
   hosts = [
@@ -39,7 +51,9 @@ def test_two_hosts_of_two_devices_are_one_of_four(tmp_path, digits_npz):
     out, err = host.communicate(timeout=300)
     assert host.returncode == 0, out + err
   one, two = (
-    checkpoint.read_step(tmp_path / name / 'checkpoints' / 'latest' / '30')
+    checkpoint.read_step(
+      tmp_path / name / 'checkpoints' / 'latest' / str(steps)
+    )
     for name in ('one', 'two')
   )
   assert one.arrays.keys() == two.arrays.keys()

@@ -315,6 +315,9 @@ def test_tests_see_every_picture_once_a_scale_on_any_number_of_hosts(
             mine = part.images[alone[int(i)]]
             np.testing.assert_array_equal(mine, other.images[k])
   assert sorted(seen) == sorted(ids[ids >= 0])
+  # Scores add up on one host: no picture is another's at another scale.
+  owned = [{int(i) for part in parts for i in part.ids} for parts in hosts]
+  assert owned[0] & owned[1] <= {-1}
 
 
 def test_views_are_cut_where_they_should_be(folder):

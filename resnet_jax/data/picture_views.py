@@ -123,24 +123,30 @@ class ViewReader:
   ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """This host's images, labels and ids of each batch of `ids`.
 
-    Padding repeats an example, with the id -1; what is damaged has it, too.
+    An example is the same host's in every batch, where its scores add up. All
+    hosts have as many batches. Padding repeats an example, with the id -1; what
+    is damaged has it, too.
     """
     share = batch_size // self._hosts
-
-    def places(numbers: np.ndarray) -> np.ndarray:
-      firsts = numbers[:, None] * batch_size + self._host * share
-      return firsts + np.arange(share)
+    by_host = [ids[ids % self._hosts == host] for host in range(self._hosts)]
+    mine = by_host[self._host]
+    last = -(-max(map(len, by_host)) // share)
 
     def ask(numbers: np.ndarray) -> Request:
-      mine = ids[np.minimum(places(numbers), len(ids) - 1)]
-      return Request(mine, tuple(x[mine] for x in how))
+      places = numbers[:, None] * share + np.arange(share)
+      # A host may have none of these pictures.
+      padded = np.append(mine, ids[:1])
+      index = padded[np.minimum(places, len(mine))]
+      return Request(index, tuple(x[index] for x in how))
 
     stream = self._stream(cut)
-    last = -(-len(ids) // batch_size)
     for number, batch in enumerate(stream.batches(ask, 0, last)):
-      (place,) = places(np.array([number]))
-      counts = (place < len(ids)) & ~batch.damaged
-      yield batch.images, batch.labels, np.where(counts, batch.ids, -1)
+      real = number * share + np.arange(share) < len(mine)
+      yield (
+        batch.images,
+        batch.labels,
+        np.where(real & ~batch.damaged, batch.ids, -1),
+      )
 
   def _stream(self, cut: Any) -> Stream:
     return Stream(self._records, cut, self._damaged)
