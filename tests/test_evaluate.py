@@ -8,7 +8,13 @@ import pytest
 from tests import command
 
 # 37 test examples, which none of these divides, nor do the devices.
-CASES = [(1, 5), (1, 36), (1, 1000), (4, 7), (4, 64)]
+CASES = [
+  (1, 5),
+  (4, 7),
+  pytest.param(1, 36, marks=pytest.mark.slow),
+  pytest.param(1, 1000, marks=pytest.mark.slow),
+  pytest.param(4, 64, marks=pytest.mark.slow),
+]
 
 
 @pytest.fixture(scope='module')

@@ -74,14 +74,8 @@ def test_killed_in_the_middle_of_an_epoch_it_ends_bit_equal(
   assert records(tmp_path) == records(trained)
 
 
-@pytest.mark.parametrize(
-  'views',
-  [
-    pytest.param('single', marks=pytest.mark.slow),
-    pytest.param('ten_crop', marks=pytest.mark.slow),
-    'dense',
-  ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize('views', ['single', 'ten_crop', 'dense'])
 def test_all_views_of_a_checkpoint_and_of_an_ensemble(trained, folder, views):
   path = trained / 'checkpoints' / 'latest' / '12'
   out = command.run_well(
@@ -99,6 +93,7 @@ def test_all_views_of_a_checkpoint_and_of_an_ensemble(trained, folder, views):
   assert 'of 10)' in results[0]
 
 
+@pytest.mark.slow
 def test_fine_tuning_changes_the_head_and_what_is_not_frozen(
   trained, folder, tmp_path
 ):
@@ -174,6 +169,7 @@ def test_bad_fields_are_refused_at_once(folder, tmp_path, words, telling):
   assert not (tmp_path / 'checkpoints' / 'latest' / '5').exists()
 
 
+@pytest.mark.slow
 def test_the_mean_image_is_the_mean_of_centre_crops(folder, tmp_path):
   file = tmp_path / 'mean.npz'
   words = (*on(folder), f'--config.dataset.mean_file={file}')
@@ -210,6 +206,7 @@ def test_the_mean_image_is_the_mean_of_centre_crops(folder, tmp_path):
   assert '[16, 16, 3]' in result.stderr
 
 
+@pytest.mark.slow
 def test_a_run_is_not_continued_from_other_weights(trained, folder, tmp_path):
   words = (*on(folder), '--config.duration=2', f'--workdir={tmp_path}')
   command.run_well(*words)

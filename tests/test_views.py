@@ -14,13 +14,13 @@ from resnet_jax.views import Views, log_mean_exp, log_probabilities
 pytestmark = pytest.mark.usefixtures('quick_compilation')
 
 NETS = [
-  ('resnet18', {}),
+  pytest.param('resnet18', {}, marks=pytest.mark.slow),
   pytest.param(
     'resnet18',
     {'stem_pool': 'padded', 'shortcut': 'B'},
     marks=pytest.mark.slow,
   ),
-  pytest.param('cifar_resnet8', {'remat': True}, marks=pytest.mark.slow),
+  ('cifar_resnet8', {'remat': True}),
 ]
 # Odd and even, portrait and landscape; the smallest is a crop.
 SIZES = np.array([[65, 65], [97, 130], [66, 99], [131, 65]])
