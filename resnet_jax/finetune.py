@@ -41,9 +41,9 @@ def origin(
   Raises:
     UserError: there is no such checkpoint, or `newest` started from another.
   """
-  path = pathlib.Path(config.finetune.checkpoint).expanduser()
   if not config.finetune.checkpoint:
     return None
+  path = pathlib.Path(config.finetune.checkpoint).expanduser()
   found = newest
   if newest is None or path.exists():
     named = checkpoint.read_step(path)
@@ -51,7 +51,9 @@ def origin(
     if newest is None:
       meta = named.meta | {'origin': fingerprint}
       found = dataclasses.replace(named, meta=meta)
-    elif newest.meta['origin'] != fingerprint and not config.run.resume_changed:
+    elif (
+      newest.meta.get('origin') != fingerprint and not config.run.resume_changed
+    ):
       raise UserError(
         f'{newest.path} is of a run that did not start from {path}; use '
         f'another --workdir'
