@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import logging
 import pathlib
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import numpy as np
@@ -35,6 +35,8 @@ class Found:
 class Series:
   """The checkpoints of one folder, by step.
 
+  One series at a time is being written to.
+
   Args:
     folder: made if it is not there.
     keep: how many of the newest remain; None: all, as for one who only reads.
@@ -42,6 +44,9 @@ class Series:
   Raises:
     UserError: the folder cannot be written to.
   """
+
+  # That of this process which was saved to last.
+  _last: 'ClassVar[Series | None]' = None
 
   def __init__(self, folder: str | pathlib.Path, *, keep: int | None) -> None:
     self.folder = pathlib.Path(folder).absolute()
@@ -74,6 +79,7 @@ class Series:
       state=ocp.args.StandardSave(traverse_util.unflatten_dict(tree, sep='/')),
       meta=ocp.args.JsonSave(meta),
     )
+    self._wait_for_others()
     if not self._writing:  # see _open
       self._writing = True
       self._manager.close()
@@ -150,6 +156,17 @@ class Series:
 
   def close(self) -> None:
     self._manager.close()
+
+  def _wait_for_others(self) -> None:
+    """Returns once no other series of this process is being written to.
+
+    Orbax numbers the barriers of hosts in one count over all its managers.
+    Where two of them save at once, threads draw those numbers in an order that
+    differs between hosts, which then wait for each other for ever.
+    """
+    last, Series._last = Series._last, self
+    if last not in (None, self):
+      last.wait()
 
   def _open(self) -> ocp.CheckpointManager:
     options = ocp.CheckpointManagerOptions(

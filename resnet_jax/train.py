@@ -36,6 +36,13 @@ _log = logging.getLogger('resnet_jax')
 # collectives can deadlock.
 _IN_FLIGHT_CPU, _IN_FLIGHT = 0, 8
 
+# Of what `results.json` says, by the key under which it says it.
+_KINDS = {
+  'running': 'running BN statistics',
+  'recomputed': 'recomputed BN statistics',
+  'best': 'at the best validation error',
+}
+
 
 def train(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
@@ -131,7 +138,10 @@ class Trainer:
     self.first_step = int(state.step)
     self.best = checkpoint.Series(workdir / 'checkpoints' / 'best', keep=1)
     best = self.best.newest()
+    self.best_step = best.step if best else None
     self.best_error = best.meta['error'] if best else float('inf')
+    # Of the sessions before this one.
+    self._seconds_before = newest.meta.get('seconds', {}) if newest else {}
 
     telemetry.write_json(
       workdir / 'config.json', config_lib.to_json(run.config)
@@ -197,16 +207,16 @@ class Trainer:
     self.reporter.evaluation(done, self._watched, result.to_json())
     _log.info('step %s  %s %s', f'{done:,}', self._watched, result)
     if self._watched == 'validation' and result.error < self.best_error:
-      self.best_error = result.error
+      self.best_step, self.best_error = done, result.error
       with self.clock('save'):
-        meta = self.run.meta() | {'error': result.error}
+        meta = self._meta() | {'error': result.error}
         self.best.save(done, self._bundle(), meta)
 
   def save(self, done: int) -> None:
     """Saves a checkpoint to resume from, unless the loss went astray."""
     with self.clock('save'):
       self._check_finite(done)
-      self.latest.save(done, self._bundle(), self.run.meta())
+      self.latest.save(done, self._bundle(), self._meta())
     self.cadence.saved()
 
   def finish(self) -> dict[str, Any]:
@@ -215,20 +225,24 @@ class Trainer:
       results = self._final_results()
     for kind, by_split in results.items():
       for split, result in by_split.items():
-        _log.info('%s %s [%s BN statistics]', split, result, kind)
-    record = self.run.meta() | {
+        _log.info('%s %s [%s]', split, result, _KINDS[kind])
+    data = self.run.data
+    record = self._meta() | {
+      'data_name': data.name,
+      'examples': data.sizes,
       'step': self.run.plan.steps,
+      'best_step': self.best_step,
       'results': {
         kind: {split: result.to_json() for split, result in by_split.items()}
         for kind, by_split in results.items()
       },
-      'seconds': self.clock.seconds | {'train': self.clock.training()},
       'environment': environment.describe(),
     }
     self.close()
     telemetry.write_json(self.workdir / 'results.json', record)
     if jax.process_index() == 0:
-      for split, result in list(results.values())[-1].items():
+      last = results.get('recomputed', results['running'])
+      for split, result in last.items():
         file = self.workdir / f'per_class-{split}.csv'
         result.write_csv(file, self.run.data.class_names)
       title = f'{self.run.config.model.name}, {self.run.data.name}'
@@ -283,8 +297,15 @@ class Trainer:
     # then those of a run that was never cut.
     return {'state': self._state, 'metrics': self._metrics}
 
+  def _meta(self) -> dict[str, Any]:
+    """What a checkpoint must tell, with the seconds that the run has taken."""
+    now = self.clock.seconds | {'train': self.clock.training()}
+    before = self._seconds_before
+    seconds = {name: before.get(name, 0.0) + s for name, s in now.items()}
+    return self.run.meta() | {'seconds': seconds}
+
   def _final_results(self) -> dict[str, dict[str, Result]]:
-    """By BN statistics (running, recomputed) and split."""
+    """By state (running or recomputed BN statistics, best) and split."""
     state, run = self._state, self.run
     results = {'running': self._evaluate_all(state)}
     if count := run.config.bn_recompute_batches:
@@ -297,6 +318,11 @@ class Trainer:
       series.save(run.plan.steps, bundle, run.meta())
       series.wait()
       series.close()
+    self.best.wait()
+    if best := self.best.newest():
+      bundle = {'state': jax.device_get(state), 'metrics': TrainMetrics.empty()}
+      bundle = checkpoint.fill(bundle, best.arrays, best.path)
+      results['best'] = self._evaluate_all(replicate(bundle['state']))
     return results
 
   def _evaluate_all(self, state: TrainState) -> dict[str, Result]:

@@ -47,9 +47,14 @@ def test_two_hosts_of_two_devices_are_one_of_four(tmp_path, request, kind):
     )
     for i in range(2)
   ]
-  for host in hosts:
-    out, err = host.communicate(timeout=300)
-    assert host.returncode == 0, out + err
+  try:
+    for host in hosts:
+      out, err = host.communicate(timeout=300)
+      assert host.returncode == 0, out + err
+  finally:  # of two that wait for each other
+    for host in hosts:
+      host.kill()
+      host.communicate()
   one, two = (
     checkpoint.read_step(
       tmp_path / name / 'checkpoints' / 'latest' / str(steps)
