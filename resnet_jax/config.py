@@ -14,6 +14,7 @@ import ml_collections
 from resnet_jax import durations, models, views
 from resnet_jax.config_file import fields
 from resnet_jax.errors import UserError
+from resnet_jax.models import dense
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,23 +51,42 @@ def create_model(
   *,
   num_classes: int,
   axis_name: str | None = None,
-) -> models.ResNet:
+) -> models.Network:
   """The network of `config.model`.
 
   Raises:
-    UserError: as `models.create` raises ValueError.
+    UserError: as `models.create` raises ValueError, or the network cannot be
+      tested as `config.test` says.
   """
   overrides = config.model.to_dict()
   overrides['frozen_stages'] = config.finetune.frozen_stages
   overrides['frozen_bn'] = config.finetune.frozen_bn
+  overrides['axis_name'] = axis_name
   name = overrides.pop('name')
   overrides = {k: v for k, v in overrides.items() if v is not None}
+  if not has_bn(config):
+    for field in ('axis_name', 'bn_group_size', 'bn_momentum'):
+      overrides.pop(field, None)
+    # A field that is off says nothing that the network would have to know.
+    overrides = {k: v for k, v in overrides.items() if v}
   try:
-    return models.create(
-      name, num_classes=num_classes, axis_name=axis_name, **overrides
-    )
+    model = models.create(name, num_classes=num_classes, **overrides)
   except ValueError as e:
     raise UserError(f'config.model: {e}') from e
+  if config.test.views == 'dense':
+    try:
+      dense.check(model)
+    except ValueError as e:
+      raise UserError(
+        f"config.test.views 'dense' is not for {name}: {e}; it can be 'single' "
+        f"or 'ten_crop'"
+      ) from e
+  return model
+
+
+def has_bn(config: ml_collections.ConfigDict) -> bool:
+  """Whether the network of `config.model` normalizes over examples."""
+  return config.model.name not in models.baselines()
 
 
 def plan(config: ml_collections.ConfigDict, train_examples: int) -> Plan:

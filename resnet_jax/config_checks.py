@@ -6,7 +6,7 @@ from typing import Any
 import ml_collections
 
 from resnet_jax import views
-from resnet_jax.config import create_model
+from resnet_jax.config import create_model, has_bn
 from resnet_jax.errors import UserError, did_you_mean
 
 
@@ -67,7 +67,8 @@ def check_devices(config: ml_collections.ConfigDict, devices: int) -> None:
   Raises:
     UserError: with the arithmetic, and the batch sizes nearby that would do.
   """
-  batch, group = config.batch_size, config.model.bn_group_size
+  batch = config.batch_size
+  group = config.model.bn_group_size if has_bn(config) else 0
   if batch % devices:
     below = batch // devices * devices
     raise UserError(
@@ -95,8 +96,8 @@ def check_devices(config: ml_collections.ConfigDict, devices: int) -> None:
       f'config.run.microbatches is {parts}, which does not divide the {share} '
       f'examples of a device (config.batch_size {batch} on {devices} devices)'
     )
-  frozen = config.finetune.frozen_bn
-  if parts > 1 and not frozen and (share // parts) % (group or batch):
+  moving = has_bn(config) and not config.finetune.frozen_bn
+  if parts > 1 and moving and (share // parts) % (group or batch):
     raise UserError(
       f'config.run.microbatches {parts} leaves {share // parts} examples of a '
       f'device in a part, and BN groups of {group or batch} '

@@ -8,7 +8,14 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from resnet_jax import checkpoint, config_checks, experiment, finetune
+from resnet_jax import (
+  checkpoint,
+  config_checks,
+  environment,
+  experiment,
+  finetune,
+  telemetry,
+)
 from resnet_jax import config as config_lib
 from resnet_jax.data.feed import Data
 from resnet_jax.errors import UserError
@@ -27,6 +34,7 @@ def evaluate_saved(
   workdir: pathlib.Path | None = None,
   paths: Sequence[pathlib.Path] = (),
   per_class: pathlib.Path | None = None,
+  results_file: pathlib.Path | None = None,
 ) -> list[tuple[str, dict[str, Result]]]:
   """Evaluates checkpoints, or the newest of each series of a run.
 
@@ -37,6 +45,7 @@ def evaluate_saved(
     paths: of checkpoints, SERIES/STEP, in place of `workdir`. More than one
       are an ensemble, too (Table 5).
     per_class: a CSV file to write, of the last that is evaluated.
+    results_file: a JSON file to write, of all, with what they depend on.
 
   Returns:
     Of each checkpoint, and of the ensemble: its path or 'ensemble', and the
@@ -45,13 +54,8 @@ def evaluate_saved(
   Raises:
     UserError: there is no whole checkpoint, or it is of other classes.
   """
-  if per_class is not None:  # before hours of work
-    try:
-      per_class.open('a').close()
-    except OSError as e:
-      raise UserError(
-        f'--per_class={per_class} cannot be written: {e.strerror}'
-      ) from e
+  _check_writable('per_class', per_class)
+  _check_writable('results', results_file)
   found = [checkpoint.read_step(path) for path in paths]
   found = found or _newest_of_each(workdir)
   if config is None:
@@ -77,7 +81,34 @@ def evaluate_saved(
   if per_class is not None and jax.process_index() == 0:
     result.write_csv(per_class, data.class_names)
     _log.info('%s: %s of %s by class', per_class, split, name)
+  if results_file is not None:
+    content = {
+      'config': config_lib.to_json(config),
+      'data': data.fingerprint,
+      'data_name': data.name,
+      'examples': data.sizes,
+      'results': {
+        name: {split: result.to_json() for split, result in by_split.items()}
+        for name, by_split in results
+      },
+      'environment': environment.describe(),
+    }
+    telemetry.write_json(results_file, content)
+    _log.info('%s: all of this', results_file)
   return results
+
+
+def _check_writable(flag: str, file: pathlib.Path | None) -> None:
+  """Refuses, before hours of work, a file that cannot be written."""
+  if file is None:
+    return
+  new = not file.exists()
+  try:
+    file.open('a').close()
+  except OSError as e:
+    raise UserError(f'--{flag}={file} cannot be written: {e.strerror}') from e
+  if new:  # an empty file would pass for a result
+    file.unlink()
 
 
 def _scores(

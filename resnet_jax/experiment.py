@@ -29,6 +29,7 @@ from resnet_jax import config as config_lib
 from resnet_jax.data.feed import Data, Feed
 from resnet_jax.data.load import load
 from resnet_jax.data.normalization import Normalization
+from resnet_jax.errors import UserError
 from resnet_jax.evaluate import Evaluator, recompute_batch_stats
 from resnet_jax.placement import AXIS
 
@@ -43,7 +44,7 @@ class Experiment:
   data: Data
   normalization: Normalization
   plan: config_lib.Plan
-  model: models.ResNet
+  model: models.Network
   optimizer: optax.GradientTransformationExtraArgs
   schedule: schedules.Schedule
   feed: Feed
@@ -76,12 +77,18 @@ class Experiment:
       self.optimizer,
       self.schedule,
       self.feed.make_batch,
+      seed=self.config.seed,
       label_smoothing=self.config.label_smoothing,
       microbatches=self.config.run.microbatches,
     )
 
   def recompute_batch_stats(self, trained: state.TrainState) -> Any:
-    """BN statistics over the batches that would follow the last step."""
+    """BN statistics over the batches that would follow the last step.
+
+    A network without BN has none, and nothing is computed.
+    """
+    if not trained.batch_stats:
+      return trained.batch_stats
     first, count = self.plan.steps, self.config.bn_recompute_batches
     return recompute_batch_stats(
       step.make_batch_stats_step(self.model, self.feed.make_batch),
@@ -129,6 +136,7 @@ def build(
   model = config_lib.create_model(
     config, num_classes=len(data.class_names), axis_name=AXIS
   )
+  _check_image_size(model, data)
   return Experiment(
     config=config,
     data=data,
@@ -162,7 +170,10 @@ def describe(experiment: Experiment) -> str:
   """The first lines of a run: what, on which data and devices, how long."""
   config, plan = experiment.config, experiment.plan
   devices, hosts = jax.local_device_count(), jax.process_count()
-  batch, group = config.batch_size, config.model.bn_group_size
+  batch = config.batch_size
+  norm = 'no BN'
+  if config_lib.has_bn(config):
+    norm = f'BN over groups of {config.model.bn_group_size or batch}'
   plural = '' if hosts == 1 else 's'
   parts = config.run.microbatches
   return '\n'.join(
@@ -172,8 +183,7 @@ def describe(experiment: Experiment) -> str:
       f'{hosts} host{plural} x {devices} {jax.devices()[0].device_kind} '
       f'({jax.default_backend()}); batch {batch} in all, {batch // hosts} a '
       f'host, {batch // jax.device_count()} a device'
-      f'{f" in {parts} parts" if parts > 1 else ""}; BN over groups of '
-      f'{group or batch}',
+      f'{f" in {parts} parts" if parts > 1 else ""}; {norm}',
       f'{plan.steps:,} steps = {plan.steps / plan.steps_per_epoch:,.1f} '
       f'epochs; {experiment.schedule.describe()}; momentum '
       f'{config.optimizer.momentum:g}, weight decay '
@@ -183,7 +193,7 @@ def describe(experiment: Experiment) -> str:
 
 
 def describe_network(
-  model: models.ResNet, config: ml_collections.ConfigDict, data: Data
+  model: models.Network, config: ml_collections.ConfigDict, data: Data
 ) -> str:
   """Name, size and arithmetic, on one line."""
   params = jax.eval_shape(
@@ -214,9 +224,23 @@ def describe_data(data: Data, evaluator: Evaluator) -> str:
   )
 
 
-def _frozen(model: models.ResNet) -> Callable[[tuple[str, ...]], bool] | None:
+def _check_image_size(model: models.Network, data: Data) -> None:
+  least = getattr(model, 'least_size', 1)
+  if min(data.image_shape[:2]) < least:
+    shape = 'x'.join(map(str, data.image_shape))
+    raise UserError(
+      f'config.model.name: the images of {data.name} are {shape} (of pictures, '
+      f'config.dataset.crop_size), and this network needs at least '
+      f'{least}x{least} pixels'
+    )
+
+
+def _frozen(
+  model: models.Network,
+) -> Callable[[tuple[str, ...]], bool] | None:
   """Which parameters stay as they are, by their path."""
-  if not model.frozen_stages and not model.frozen_bn:
+  resnet = isinstance(model, models.ResNet)  # others have nothing to freeze
+  if not resnet or not (model.frozen_stages or model.frozen_bn):
     return None
   stages = [('conv1', 'bn1'), *((name,) for name in model.stage_names)]
   names = sum(stages[: model.frozen_stages], ())

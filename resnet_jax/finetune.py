@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import ml_collections
 import numpy as np
+from flax import traverse_util
 
 from resnet_jax import checkpoint
 from resnet_jax import config as config_lib
@@ -117,7 +118,8 @@ def variables_of(
 
   Args:
     found: of a run, or imported.
-    template: params and batch_stats of the network, for names and shapes.
+    template: params and batch_stats of the network, if it has any, for names
+      and shapes.
 
   Raises:
     UserError: they are of another network; names what differs.
@@ -127,6 +129,7 @@ def variables_of(
     for name, x in found.arrays.items()
     if name.startswith(('state/params/', 'state/batch_stats/'))
   }
+  template = {'batch_stats': {}} | template
   net = checkpoint.fill(template, arrays, found.path)
   return net | {'normalization': normalization_of(found)}
 
@@ -170,9 +173,11 @@ def start(
   path = found.path
   template = {'params': state.params, 'batch_stats': state.batch_stats}
   if config.finetune.new_head:
+    params = traverse_util.flatten_dict(state.params, sep='/')
     head = {
-      f'state/params/fc/{name}': np.asarray(x)
-      for name, x in state.params['fc'].items()
+      f'state/params/{name}': np.asarray(x)
+      for name, x in params.items()
+      if name.split('/')[-2] == 'fc'  # of auxiliary heads, too
     }
     found = checkpoint.Found(
       found.step, found.path, found.arrays | head, found.meta

@@ -45,6 +45,9 @@ _CHECKPOINT = flags.DEFINE_multi_string(
 _PER_CLASS = flags.DEFINE_string(
   'per_class', None, 'With --mode=eval: a CSV file for the results by class'
 )
+_RESULTS = flags.DEFINE_string(
+  'results', None, 'With --mode=eval: a JSON file for the results'
+)
 _TRACEBACK = flags.DEFINE_bool(
   'traceback', False, 'Show where in the source an error was found'
 )
@@ -77,12 +80,15 @@ def main(argv: Sequence[str]) -> None:
       workdir=pathlib.Path(workdir) if workdir else None,
       paths=[pathlib.Path(path) for path in _CHECKPOINT.value],
       per_class=pathlib.Path(_PER_CLASS.value) if _PER_CLASS.value else None,
+      results_file=pathlib.Path(_RESULTS.value) if _RESULTS.value else None,
     )
     return
   if config is None:
     raise UserError('say what to train: --config=configs/cifar_resnet20.py')
-  if _CHECKPOINT.value or _PER_CLASS.value:
-    raise UserError('--checkpoint and --per_class go with --mode=eval')
+  if _CHECKPOINT.value or _PER_CLASS.value or _RESULTS.value:
+    raise UserError(
+      '--checkpoint, --per_class and --results go with --mode=eval'
+    )
   if _MODE.value == 'mean_image':
     mean_image.compute(config)
     return

@@ -1,5 +1,6 @@
 """Computes the training set's mean image, which the paper subtracts."""
 
+import contextlib
 import logging
 import pathlib
 
@@ -22,7 +23,7 @@ def compute(config: ml_collections.ConfigDict) -> None:
 
   It is float32 [crop, crop, 3], of pixels from 0 to 255, at
   `config.test.shorter_side`, in `config.dataset.mean_file`, with what it was
-  made of.
+  made of. Where that is there already, nothing is done.
 
   Raises:
     UserError: the data are no pictures, cannot be read, or their folder cannot
@@ -40,6 +41,10 @@ def compute(config: ml_collections.ConfigDict) -> None:
   crop = config.dataset.crop_size
   views = Views('single', (config.test.shorter_side,), crop)
   file = data.mean_file
+  with contextlib.suppress(UserError):  # it is not there, or of other pictures
+    data.normalization(config)
+    _log.info('%s is there already, and of these pictures', file)
+    return
   _check_writable(file)
   total, count = np.zeros((crop, crop, 3), np.int64), 0
   progress = Progress('pictures averaged', data.sizes['train'])

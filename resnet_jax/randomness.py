@@ -1,3 +1,3 @@
 """Purposes of randomness: each has a key of its own under the run's seed."""
 
-INIT, AUGMENT = 0, 1
+INIT, AUGMENT, DROPOUT = 0, 1, 2

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from resnet_jax.data.normalization import Normalization
-from resnet_jax.models import ResNet
+from resnet_jax.models import Network
 from resnet_jax.randomness import INIT
 from resnet_jax.schedules import Schedule, ScheduleState
 
@@ -23,7 +23,8 @@ class TrainState:
 
   Attributes:
     step: steps done, int32.
-    params, batch_stats: the network's variables.
+    params, batch_stats: the network's variables; the latter are none where it
+      has no BN.
     opt_state: Optax's.
     schedule: of the learning rate.
     normalization: of the images. It never changes, and the weights are of use
@@ -88,7 +89,7 @@ class TrainMetrics(Metrics):
 
 
 def create_state(
-  model: ResNet,
+  model: Network,
   optimizer: optax.GradientTransformation,
   schedule: Schedule,
   *,
@@ -103,7 +104,7 @@ def create_state(
   return TrainState(
     step=jnp.int32(0),
     params=variables['params'],
-    batch_stats=variables['batch_stats'],
+    batch_stats=variables.get('batch_stats', {}),
     opt_state=optimizer.init(variables['params']),
     schedule=schedule.init(),
     normalization=jax.tree.map(jnp.asarray, normalization),

@@ -18,8 +18,9 @@ import numpy as np
 import optax
 
 from resnet_jax.data.feed import MakeBatch
-from resnet_jax.models import ResNet
+from resnet_jax.models import Network
 from resnet_jax.placement import AXIS, shard
+from resnet_jax.randomness import DROPOUT
 from resnet_jax.schedules import Schedule
 from resnet_jax.state import (
   NEVER,
@@ -30,23 +31,28 @@ from resnet_jax.state import (
 )
 from resnet_jax.views import Views, log_probabilities
 
+# Of the losses of auxiliary heads (Szegedy et al. 2014, Sec. 5).
+_AUXILIARY = 0.3
+
 
 def make_train_step(
-  model: ResNet,
+  model: Network,
   optimizer: optax.GradientTransformationExtraArgs,
   schedule: Schedule,
   make_batch: MakeBatch,
   *,
+  seed: int = 0,
   label_smoothing: float = 0.0,
   microbatches: int = 1,
 ) -> Callable[..., tuple[TrainState, TrainMetrics]]:
   """One step of training, compiled for all devices.
 
   Args:
-    model: with `axis_name=AXIS`.
+    model: with `axis_name=AXIS`, if it has BN.
     optimizer: from `optim.create`.
     schedule: of the learning rate.
     make_batch: the feed's, see `data/feed.py`.
+    seed: of dropout, in networks that have it.
     label_smoothing: share of the target that is spread over all classes.
     microbatches: parts of a device's share that are computed one after the
       other, to save memory. The result is that of 1, since BN groups must not
@@ -54,7 +60,8 @@ def make_train_step(
 
   Returns:
     step(state, metrics, common, share) -> state, metrics; the state that is
-    passed is consumed.
+    passed is consumed. The metrics are of the network's own head, and the
+    gradients of its auxiliary heads', too.
   """
 
   @functools.partial(
@@ -68,23 +75,26 @@ def make_train_step(
     state: TrainState, metrics: TrainMetrics, common: Any, share: Any
   ) -> tuple[TrainState, TrainMetrics]:
     images, labels = make_batch(state.step, common, share, state.normalization)
+    keys = None  # a ResNet drops nothing out
+    if getattr(model, 'uses_dropout', False):
+      keys = _dropout_keys(seed, state.step, len(labels))
 
     def loss_fn(
-      params: Any, images: jax.Array, labels: jax.Array
+      params: Any, images: jax.Array, labels: jax.Array, keys: jax.Array | None
     ) -> tuple[jax.Array, tuple[jax.Array, ...]]:
-      logits, updates = model.apply(
-        {'params': params, 'batch_stats': state.batch_stats},
-        images,
-        train=True,
-        mutable=['batch_stats'],
-      )
+      variables = {'params': params, 'batch_stats': state.batch_stats}
+      logits, updates = _apply(model, variables, images, keys)
       losses = cross_entropy(logits, labels, label_smoothing)
+      objective = losses.mean()
+      for logits_of_head in jax.tree.leaves(updates.get('auxiliary', {})):
+        extra = cross_entropy(logits_of_head, labels, label_smoothing)
+        objective += _AUXILIARY * extra.mean()
       wrong = (logits.argmax(-1) != labels).astype(jnp.float32)
-      return losses.mean(), (losses, wrong, updates['batch_stats'])
+      return objective, (losses, wrong, updates.get('batch_stats', {}))
 
     gradient_fn = _in_parts(jax.grad(loss_fn, has_aux=True), microbatches)
     gradients, (losses, wrong, batch_stats) = gradient_fn(
-      state.params, images, labels
+      state.params, images, labels, keys
     )
     # Shares are of one size: the mean of their means is the batch's mean.
     gradients = jax.lax.pmean(gradients, AXIS)
@@ -119,7 +129,7 @@ def make_train_step(
 
 
 def make_batch_stats_step(
-  model: ResNet, make_batch: MakeBatch
+  model: Network, make_batch: MakeBatch
 ) -> Callable[..., Any]:
   """Adds up the BN statistics of training batches, compiled for all devices.
 
@@ -151,7 +161,7 @@ def make_batch_stats_step(
   return batch_stats_step
 
 
-def make_score_step(model: ResNet, views: Views) -> Callable[..., np.ndarray]:
+def make_score_step(model: Network, views: Views) -> Callable[..., np.ndarray]:
   """The scores of a batch of images, compiled for this host's devices.
 
   Returns:
@@ -188,10 +198,49 @@ def cross_entropy(
   return optax.softmax_cross_entropy(logits, targets)
 
 
+def _apply(
+  model: Network,
+  variables: dict[str, Any],
+  images: jax.Array,
+  keys: jax.Array | None,
+) -> tuple[jax.Array, dict[str, Any]]:
+  """Logits in training, and the new `batch_stats` and `auxiliary` logits.
+
+  Args:
+    model: one with dropout has no BN.
+    variables: its params and batch_stats.
+    images: a part of a device's share.
+    keys: for the dropout of each image; None: there is none.
+  """
+  apply = functools.partial(
+    model.apply, variables, train=True, mutable=['batch_stats', 'auxiliary']
+  )
+  if keys is None:
+    return apply(images)
+
+  def apply_to_one(image: jax.Array, key: jax.Array) -> Any:
+    outputs = apply(image[None], rngs={'dropout': key})
+    return jax.tree.map(lambda x: x.squeeze(0), outputs)
+
+  return jax.vmap(apply_to_one)(images, keys)
+
+
+def _dropout_keys(seed: int, step: jax.Array, share: int) -> jax.Array:
+  """A key for each example of a device's share.
+
+  By its place in the batch: so what is dropped out does not depend on how many
+  devices or parts the batch is divided into.
+  """
+  key = jax.random.fold_in(jax.random.key(seed), DROPOUT)
+  places = jax.lax.axis_index(AXIS) * share + jnp.arange(share)
+  fold_in = jax.vmap(jax.random.fold_in, (None, 0))
+  return fold_in(jax.random.fold_in(key, step), places)
+
+
 def _in_parts(
   gradient_fn: Callable[..., tuple[Any, tuple[jax.Array, ...]]], parts: int
 ) -> Callable[..., tuple[Any, tuple[jax.Array, ...]]]:
-  """`gradient_fn(params, images, labels)` over parts of the examples in turn.
+  """`gradient_fn(params, *examples)` over parts of the examples in turn.
 
   Gradients and BN statistics are means over the parts; what is per example is
   put together again.
@@ -200,15 +249,15 @@ def _in_parts(
     return gradient_fn
 
   def in_parts(
-    params: Any, images: jax.Array, labels: jax.Array
+    params: Any, *examples: jax.Array | None
   ) -> tuple[Any, tuple[jax.Array, ...]]:
-    def part(total: Any, batch: tuple[jax.Array, jax.Array]) -> Any:
+    def part(total: Any, batch: tuple[jax.Array | None, ...]) -> Any:
       gradients, (losses, wrong, batch_stats) = gradient_fn(params, *batch)
       total = jax.tree.map(jnp.add, total, (gradients, batch_stats))
       return total, (losses, wrong)
 
     batches = jax.tree.map(
-      lambda x: x.reshape(parts, -1, *x.shape[1:]), (images, labels)
+      lambda x: x.reshape(parts, -1, *x.shape[1:]), examples
     )
     first = jax.tree.map(lambda x: x[0], batches)
     shapes = jax.eval_shape(gradient_fn, params, *first)

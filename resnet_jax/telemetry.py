@@ -161,8 +161,12 @@ def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
   return records
 
 
-def make_workdir(workdir: pathlib.Path) -> None:
+def make_workdir(workdir: pathlib.Path, flag: str = '--workdir') -> None:
   """Makes the folder, and refuses one that cannot be written to.
+
+  Args:
+    workdir: the folder.
+    flag: of the command line, which names it.
 
   Raises:
     UserError: naming the folder and the system's reason.
@@ -174,8 +178,8 @@ def make_workdir(workdir: pathlib.Path) -> None:
     probe.unlink()
   except OSError as e:
     raise UserError(
-      f'--workdir {workdir} cannot be written to: {e.strerror}. Name another '
-      f'folder with --workdir=DIR'
+      f'{flag} {workdir} cannot be written to: {e.strerror}. Name another '
+      f'folder with {flag}=DIR'
     ) from e
 
 

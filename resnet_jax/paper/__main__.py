@@ -1,0 +1,259 @@
+"""Reproduces the tables and figures of the paper.
+
+python -m resnet_jax.paper list
+python -m resnet_jax.paper run degradation
+python -m resnet_jax.paper run table6 --depths=20,56 --dry_run
+python -m resnet_jax.paper show table6
+python -m resnet_jax.paper report
+python -m resnet_jax.paper responses runs/paper/NAME/checkpoints/latest/STEP
+"""
+
+import argparse
+import dataclasses
+import logging
+import os
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import get_args
+
+# TensorFlow reads this when it is imported, which is later and not always.
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+
+import jax
+
+from resnet_jax import telemetry
+from resnet_jax.console import clock_face, console, start_logging
+from resnet_jax.errors import UserError
+from resnet_jax.interruption import Interrupted
+from resnet_jax.paper import (
+  measure,
+  records,
+  report,
+  responses,
+  runner,
+  sections,
+  targets,
+  text,
+)
+from resnet_jax.paper.runs import Run, Scale, check_dataset
+
+_log = logging.getLogger('resnet_jax')
+
+_RUNS = pathlib.Path('runs', 'paper')
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+  """The command; its exit code. What a user can mend is printed as such."""
+  options = _parser().parse_args(argv)
+  start_logging()
+  try:
+    return options.command(options) or 0
+  except UserError as e:
+    console.clear()
+    print(f'error: {e}', file=sys.stderr)
+    return 1
+  except OSError as e:
+    console.clear()
+    print(f'error: the system says: {e}', file=sys.stderr)
+    return 1
+  except Interrupted as e:
+    console.clear()
+    _log.info('%s', e)
+    return 128 + e.number
+
+
+def _list(options: argparse.Namespace) -> None:
+  """What there is, and how much of it is done."""
+  width = max(map(len, targets.TARGETS))
+  for target in targets.TARGETS.values():
+    runs = _runs(target, Scale())
+    state = 'computed'
+    if runs:
+      done = sum(_is_done(options.runs, one) for one in runs)
+      state = f'{done} of {len(runs)} runs done'
+    print(f'{target.name:{width}}  {target.title} ({state})')
+
+
+def _run(options: argparse.Namespace) -> int:
+  target, scale = targets.find(options.target), _scale(options)
+  runs = _runs(target, scale)
+  if options.dry_run:
+    _set_devices(options)
+    _print_plan(target, runs, options)
+    return 0
+  # The devices are for the runs; this process only counts and waits.
+  jax.config.update('jax_platforms', 'cpu')
+  parallel = options.parallel or _parallel(target)
+  failures = runner.run_target(
+    target, runs, runner.Options(options.runs, parallel, options.cpu_devices)
+  )
+  console.clear()
+  print(text.render(_section(target, scale, options)))
+  if failures:
+    names = '\n'.join(f'  {f.name}: {f.reason}' for f in failures)
+    print(
+      f'error: {len(failures)} of {len(runs)} failed; the others are done:\n'
+      f'{names}',
+      file=sys.stderr,
+    )
+  return 1 if failures else 0
+
+
+def _show(options: argparse.Namespace) -> None:
+  target = targets.find(options.target)
+  print(text.render(_section(target, _scale(options), options)))
+
+
+def _report(options: argparse.Namespace) -> None:
+  folder = options.output or options.runs / 'report'
+  for file in report.write(options.runs, folder):
+    print(file)
+
+
+def _responses(options: argparse.Namespace) -> None:
+  fields = {
+    field.name: getattr(options, field.name)
+    for field in dataclasses.fields(responses.Definition)
+  }
+  definition = responses.Definition(**fields)
+  content = responses.measure(options.checkpoint, None, definition)
+  for layer in content['layers']:
+    print(f'{layer["std"]:8.4f}  {layer["path"]}')
+  if options.output:
+    telemetry.write_json(options.output, content)
+
+
+def _runs(target: targets.Target, scale: Scale) -> list[Run]:
+  """Seed by seed: a target that was cut shows all its networks."""
+  members = [runs for _, runs in targets.runs_of(target, scale)]
+  most = max(map(len, members), default=0)
+  return [runs[i] for i in range(most) for runs in members if i < len(runs)]
+
+
+def _is_done(root: pathlib.Path, one: Run) -> bool:
+  try:
+    return records.find(root, one) is not None
+  except UserError:
+    return False
+
+
+def _section(
+  target: targets.Target, scale: Scale, options: argparse.Namespace
+) -> sections.Section:
+  return sections.build(target, options.runs, scale, options.runs / 'figures')
+
+
+def _print_plan(
+  target: targets.Target, runs: Sequence[Run], options: argparse.Namespace
+) -> None:
+  """The runs, their arithmetic, and what they may take on this machine."""
+  if not runs:
+    print(
+      f'{target.name} is computed from the modules; there is nothing to run'
+    )
+    return
+  print(f'{"run":42} {"M multiply-adds":>15} {"steps":>8} {"estimate":>9}')
+  least = min(runs, key=measure.macs_of)
+  rate = measure.rate(least)
+  total, parallel = 0.0, options.parallel or _parallel(target)
+  for one in runs:
+    done = _is_done(options.runs, one)
+    seconds = 0.0 if done else rate.seconds(one)
+    total += seconds
+    print(
+      f'{one.name:42} {measure.macs_of(one) / 1e6:15,.1f} {one.steps():8,} '
+      f'{"done" if done else clock_face(seconds):>9}'
+      f'{f"  [{one.departures}]" if one.departures else ""}'
+    )
+  at_a_time = f', {parallel} at a time' if parallel > 1 else ''
+  print(
+    f'In all {clock_face(total / parallel)} hours{at_a_time}, estimated from '
+    f'{rate.macs_per_second / 1e9:,.1f} billion multiply-adds a second, which '
+    f'a few training steps of {rate.network} reached on {rate.device}. '
+    f'Reading data and tests come on top.'
+  )
+
+
+def _parallel(target: targets.Target) -> int:
+  """The digits' networks are too small to share the work of one out."""
+  return (os.cpu_count() or 1) if target.name == 'degradation' else 1
+
+
+def _set_devices(options: argparse.Namespace) -> None:
+  if options.cpu_devices > 1:
+    jax.config.update('jax_num_cpu_devices', options.cpu_devices)
+
+
+def _scale(options: argparse.Namespace) -> Scale:
+  if options.dataset is not None:
+    check_dataset(options.dataset)
+  return Scale(options.dataset, options.seeds, options.steps, options.depths)
+
+
+def _positive(word: str) -> int:
+  if not word.isdigit() or int(word) < 1:
+    raise argparse.ArgumentTypeError(f'{word!r} is not a number from 1 on')
+  return int(word)
+
+
+def _depths(word: str) -> tuple[int, ...]:
+  return tuple(_positive(part) for part in word.split(','))
+
+
+def _parser() -> argparse.ArgumentParser:
+  parser = argparse.ArgumentParser(
+    prog='python -m resnet_jax.paper', description=__doc__.splitlines()[0]
+  )
+  commands = parser.add_subparsers(required=True, metavar='COMMAND')
+
+  def add(name: str, command: object, about: str) -> argparse.ArgumentParser:
+    one = commands.add_parser(name, help=about, description=about)
+    one.set_defaults(command=command)
+    one.add_argument(
+      '--runs', type=pathlib.Path, default=_RUNS, help='folder of all runs'
+    )
+    return one
+
+  add('list', _list, 'list the tables and figures, and what is done of them')
+  train = add('run', _run, 'train and test what is missing of one')
+  show = add('show', _show, "show one from its records, beside the paper's")
+  for one in (train, show):
+    one.add_argument('target', help='such as table6; see list')
+    one.add_argument(
+      '--dataset', help="'digits', a TFDS name, an .npz file or a folder"
+    )
+    one.add_argument('--seeds', type=_positive, help='of each network')
+    one.add_argument('--steps', type=_positive, help='of each run')
+    one.add_argument('--depths', type=_depths, help='such as 20,56')
+  train.add_argument(
+    '--dry_run', action='store_true', help='print what it takes, and stop'
+  )
+  train.add_argument(
+    '--parallel', type=_positive, help='runs at a time (default 1)'
+  )
+  train.add_argument(
+    '--cpu_devices',
+    type=_positive,
+    default=1,
+    help='without a GPU: devices that each run makes of the CPU',
+  )
+  all_of_them = add('report', _report, 'write all of them as HTML and Markdown')
+  all_of_them.add_argument(
+    '--output', type=pathlib.Path, help='folder (default RUNS/report)'
+  )
+  layers = add('responses', _responses, 'measure the layer responses of Fig. 7')
+  layers.add_argument('checkpoint', type=pathlib.Path, help='SERIES/STEP')
+  layers.add_argument('--output', type=pathlib.Path, help='a JSON file')
+  for field in dataclasses.fields(responses.Definition):
+    layers.add_argument(
+      f'--{field.name}',
+      type=type(field.default),
+      default=field.default,
+      choices=get_args(field.type) or None,
+    )
+  return parser
+
+
+if __name__ == '__main__':
+  sys.exit(run())

@@ -1,0 +1,166 @@
+"""The content of Table 1, and of the table in Sec. 4.2, read off the modules.
+
+  for stage in summary('resnet50').stages:
+    print(stage.name, stage.output_size, stage.text)
+
+No row is typed in: a net that was built wrongly gives another table than the
+paper's.
+"""
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from resnet_jax import models
+from resnet_jax.models import complexity
+from resnet_jax.models.complexity import Layer
+
+_POOLS = ('max_pool', 'avg_pool')
+# VGG's conv3_2 and GoogLeNet's conv2_reduce are layers of conv3 and conv2.
+_STEP = re.compile(r'_(\d+|reduce)$')
+
+
+@dataclasses.dataclass(frozen=True)
+class StageSummary:
+  """A row of Table 1.
+
+  Attributes:
+    name: 'conv1', 'conv2_x', ..., 'fc'.
+    output_size: height, and width, of its last maps in pixels.
+    text: its layers, such as '3x3 max pool, stride 2; [3x3, 64; 3x3, 64] x 3'.
+      As in Table 1, a pooling stands before what it feeds, projections of
+      shortcuts are left out, and so are the strides of blocks.
+  """
+
+  name: str
+  output_size: int
+  text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+  """A column of Table 1.
+
+  Attributes:
+    name: as in `models.create`.
+    depth: weighted layers, counted as the paper does: convolutions and fc,
+      without the projections of shortcuts.
+    params: with those of BN, without its running statistics; GoogLeNet's with
+      its auxiliary heads, which testing does not compute.
+    macs: multiply-adds for one image, of convolutions and fc.
+    conv_macs: of convolutions alone, which is what the paper gives for VGG-16:
+      15.3e9.
+    stages: from the image to fc.
+  """
+
+  name: str
+  depth: int
+  params: int
+  macs: int
+  conv_macs: int
+  stages: tuple[StageSummary, ...]
+
+
+def summary(name: str, **overrides: Any) -> Summary:
+  """The network `name` on images of the size that the paper gives it.
+
+  Args:
+    name: as in `models.create`.
+    **overrides: likewise.
+
+  Raises:
+    ValueError: there is no such network.
+  """
+  model = models.create(name, **overrides)
+  shape = models.input_shape(name)
+  variables = complexity.abstract_variables(model, shape)
+  layers = complexity.layers(model, shape, variables=variables, pools=True)
+  return Summary(
+    name=name,
+    depth=max(layer.depth for layer in layers),
+    params=models.count_params(variables),
+    macs=sum(layer.macs for layer in layers),
+    conv_macs=sum(layer.macs for layer in layers if layer.kind == 'conv'),
+    stages=tuple(
+      StageSummary(stage, members[-1].output_shape[0], _text(members))
+      for stage, members in stages(main_path(layers)).items()
+    ),
+  )
+
+
+def main_path(layers: Iterable[Layer]) -> list[Layer]:
+  """`layers` without the projections of shortcuts."""
+  name = 'shortcut_conv'
+  return [layer for layer in layers if layer.path.split('/')[-1] != name]
+
+
+def stages(layers: Iterable[Layer]) -> dict[str, list[Layer]]:
+  """The layers of each row of Table 1; a pooling is with what it feeds."""
+  found: dict[str, list[Layer]] = {}
+  pools: list[Layer] = []
+  for layer in layers:
+    if layer.kind in _POOLS:
+      pools.append(layer)
+      continue
+    stage = _STEP.sub('', layer.path.partition('/')[0])
+    found.setdefault(stage, []).extend([*pools, layer])
+    pools.clear()
+  return found
+
+
+def blocks(layers: Iterable[Layer]) -> list[list[Layer]]:
+  """The layers of each building block; those outside of blocks, one by one."""
+  found = []
+  for block, group in itertools.groupby(layers, _block):
+    members = list(group)
+    found += [members] if block else [[layer] for layer in members]
+  return found
+
+
+def branches(block: Sequence[Layer]) -> list[list[Layer]]:
+  """What is side by side in an Inception module; all in other blocks."""
+  found = [[block[0]]]
+  for before, layer in itertools.pairwise(block):
+    if layer.depth == before.depth + (layer.kind not in _POOLS):
+      found[-1].append(layer)
+    else:
+      found.append([layer])
+  return found
+
+
+def _block(layer: Layer) -> str:
+  return layer.path.rpartition('/')[0]
+
+
+def _text(members: Sequence[Layer]) -> str:
+  return '; '.join(_repeated(map(_block_text, blocks(members))))
+
+
+def _repeated(texts: Iterable[str]) -> Iterator[str]:
+  for text, group in itertools.groupby(texts):
+    times = len(list(group))
+    bracket = f'[{text}]' if times > 1 or ';' in text else text
+    yield f'{bracket} x {times}' if times > 1 else bracket
+
+
+def _block_text(block: Sequence[Layer]) -> str:
+  return ' | '.join(
+    '; '.join(map(_layer_text, branch)) for branch in branches(block)
+  )
+
+
+def _layer_text(layer: Layer) -> str:
+  if layer.kind == 'fc':
+    return f'{layer.output_shape[2]}-d fc'
+  if layer.kind == 'avg_pool':
+    return 'average pool'
+  window = 'x'.join(map(str, layer.kernel))
+  stride = f', stride {layer.stride[0]}' if layer.stride[0] != 1 else ''
+  if layer.kind == 'max_pool':
+    return f'{window} max pool{stride}'
+  groups = f', {layer.groups} groups' if layer.groups != 1 else ''
+  # Table 1 leaves the strides of blocks to its caption: equal blocks are one.
+  shown = '' if _block(layer) else stride
+  return f'{window}, {layer.output_shape[2]}{groups}{shown}'

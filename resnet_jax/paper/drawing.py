@@ -1,0 +1,319 @@
+"""Fig. 3 for any of the networks: a column of boxes each, from image to fc.
+
+  draw(('vgg19', 'plain34', 'resnet34'), pathlib.Path('fig3'))
+
+Boxes, labels, sizes and shortcuts are read off the modules, so that the drawing
+shows what is trained.
+"""
+
+import dataclasses
+import itertools
+import pathlib
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from resnet_jax import models
+from resnet_jax.models import complexity
+from resnet_jax.models.complexity import Layer
+from resnet_jax.paper import architecture, figures
+
+if TYPE_CHECKING:
+  from matplotlib.axes import Axes
+  from matplotlib.path import Path
+
+# In inches.
+_COLUMN = 2.45
+_MARGIN = 0.65
+_TITLE = 0.62
+_BOX_WIDTH, _BOX_HEIGHT = 1.5, 0.17
+_GAP = 0.1
+_ROW = _BOX_HEIGHT + _GAP
+_SECTION_GAP = 0.18
+_BULGE = 0.42
+# Below a box, where a shortcut joins and leaves: above the head of the arrow.
+_JOINT = _BOX_HEIGHT / 2 + 0.4 * _GAP
+_HEAD = 0.04
+
+# In points.
+_TEXT = 8
+_LINE = 0.6
+_DOTS = 0.9
+
+# Tints, so that text in the page's own color is read on white and on black.
+_TINT = 0.35
+_COLORS = tuple(
+  f'tab:{color}'
+  for color in ('purple', 'orange', 'blue', 'green', 'red', 'cyan', 'pink')
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Box:
+  """A layer as it is drawn.
+
+  Attributes:
+    kind: that of the `Layer`, or 'image'.
+    label: such as '3x3 conv, 128, /2'.
+    size: of its output maps, in pixels: what places it in the drawing.
+  """
+
+  kind: str
+  label: str
+  size: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Shortcut:
+  """A connection around a building block.
+
+  Attributes:
+    before: index of the box whose output it takes.
+    after: index of the last box of the block.
+    grows: dimensions do, so that it is not the identity.
+  """
+
+  before: int
+  after: int
+  grows: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+  """A network as it is drawn.
+
+  Attributes:
+    title: as the paper writes it, such as 'plain-34'.
+    subtitle: its multiply-adds.
+    boxes: from the image to fc.
+    shortcuts: in order; none in a plain net.
+  """
+
+  title: str
+  subtitle: str
+  boxes: tuple[Box, ...]
+  shortcuts: tuple[Shortcut, ...]
+
+
+def draw(names: Sequence[str], stem: pathlib.Path) -> None:
+  """Draws networks side by side, as `stem`.png and `stem`.svg.
+
+  Layers of all networks stand at the height of their output size. Shortcuts
+  are dotted where dimensions grow.
+
+  Raises:
+    ValueError: there is no such network, or it has parallel branches.
+  """
+  from matplotlib.figure import Figure
+
+  columns = [column(name) for name in names]
+  tops = _tops(columns)
+  width = _MARGIN + _COLUMN * len(columns)
+  height = max(y for each in columns for y in _middles(each, tops)) + _ROW
+  figure = Figure(figsize=(width, height))
+  axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
+  axes.axis('off')
+  _draw_sizes(axes, tops, width)
+  for index, each in enumerate(columns):
+    x = _MARGIN + _COLUMN * index + _BOX_WIDTH / 2
+    _draw_column(axes, each, x, tops)
+  figures.save(figure, stem)
+
+
+def column(name: str) -> Column:
+  """What is drawn of the network `name`.
+
+  Raises:
+    ValueError: there is no such network, or it has parallel branches.
+  """
+  model, shape = models.create(name), models.input_shape(name)
+  layers = complexity.layers(model, shape, pools=True)
+  path = architecture.main_path(layers)
+  weighted = [layer for layer in path if layer.kind in ('conv', 'fc')]
+  if [x.depth for x in weighted] != list(range(1, len(weighted) + 1)):
+    raise ValueError(f'{name} has parallel branches; a chain can be drawn')
+  boxes = [Box('image', 'image', shape[0]), *map(_box, path)]
+  residual = getattr(model, 'shortcut', None) is not None
+  return Column(
+    title=_title(name, type(model).__name__),
+    subtitle=_amount(sum(layer.macs for layer in layers)),
+    boxes=tuple(boxes),
+    shortcuts=tuple(_shortcuts(path)) if residual else (),
+  )
+
+
+def _title(name: str, family: str) -> str:
+  if 'plain' in name:
+    family = 'plain'
+  depth = re.search(r'\d+$', name)
+  return f'{family}-{depth[0]}' if depth else family
+
+
+def _amount(macs: int) -> str:
+  if macs < 1e8:
+    return f'{macs / 1e6:.1f} million multiply-adds'
+  return f'{macs / 1e9:.1f} billion multiply-adds'
+
+
+def _box(layer: Layer) -> Box:
+  channels = layer.output_shape[2]
+  window = 'x'.join(map(str, layer.kernel))
+  stride = f', /{layer.stride[0]}' if layer.stride[0] != 1 else ''
+  label = {
+    'conv': f'{window} conv, {channels}{stride}',
+    'fc': f'fc {channels}',
+    'max_pool': f'pool{stride}',
+    'avg_pool': 'avg pool',
+  }[layer.kind]
+  return Box(layer.kind, label, layer.output_shape[0])
+
+
+def _shortcuts(path: Sequence[Layer]) -> Iterator[Shortcut]:
+  end = 0  # the image is box 0
+  for block in architecture.blocks(path):
+    before, end = end, end + len(block)
+    if len(block) > 1:
+      grows = block[0].input_shape != block[-1].output_shape
+      yield Shortcut(before, end, grows)
+
+
+def _tops(columns: Sequence[Column]) -> dict[int, float]:
+  """Where the section of each output size begins, from the largest down."""
+  rows: dict[int, int] = {}
+  for each in columns:
+    for size, boxes in _by_size(each.boxes):
+      rows[size] = max(rows.get(size, 0), len(boxes))
+  top, tops = _TITLE, {}
+  for size in sorted(rows, reverse=True):
+    tops[size] = top
+    top += _ROW * rows[size] + _SECTION_GAP
+  return tops
+
+
+def _middles(column: Column, tops: dict[int, float]) -> list[float]:
+  """The height at which each box is."""
+  return [
+    tops[size] + _ROW * (row + 0.5)
+    for size, boxes in _by_size(column.boxes)
+    for row in range(len(boxes))
+  ]
+
+
+def _by_size(boxes: Sequence[Box]) -> Iterator[tuple[int, list[Box]]]:
+  for size, group in itertools.groupby(boxes, lambda box: box.size):
+    yield size, list(group)
+
+
+def _draw_sizes(axes: 'Axes', tops: dict[int, float], width: float) -> None:
+  left = 0.1
+  middle = {'va': 'center', 'linespacing': 1.4}
+  axes.text(left, _TITLE / 2, 'output\nsize', size=_TEXT, **middle)
+  for size, top in tops.items():
+    line = top - _SECTION_GAP / 2
+    axes.hlines(line, left, width - left, color='0.5', linewidth=0.4, zorder=0)
+    axes.text(left, top + _ROW / 2, str(size), size=_TEXT + 1, **middle)
+
+
+def _draw_column(
+  axes: 'Axes', column: Column, x: float, tops: dict[int, float]
+) -> None:
+  from matplotlib.path import Path
+
+  centered = {'ha': 'center', 'va': 'center'}
+  axes.text(x, 0.2, column.title, size=_TEXT + 3, weight='bold', **centered)
+  axes.text(x, 0.4, column.subtitle, size=_TEXT, **centered)
+  middles = _middles(column, tops)
+  colors = dict(zip(tops, itertools.cycle(_COLORS), strict=False))
+  half = _BOX_HEIGHT / 2
+  chain = [
+    Path([(x, above + half), (x, below - half)])
+    for above, below in itertools.pairwise(middles)
+  ]
+  _draw_arrows(axes, chain)
+  for box, y in zip(column.boxes, middles, strict=True):
+    _draw_box(axes, box, (x, y), colors[box.size])
+  for grows in (True, False):
+    arcs = [
+      # Right above its block, which may be in another section than `before`.
+      _around(x, middles[each.before + 1] - _ROW, middles[each.after])
+      for each in column.shortcuts
+      if each.grows == grows
+    ]
+    _draw_arrows(axes, arcs, dotted=grows)
+
+
+def _draw_box(
+  axes: 'Axes', box: Box, center: tuple[float, float], color: str
+) -> None:
+  from matplotlib.patches import Rectangle
+
+  x, y = center
+  if box.kind != 'image':
+    corner = x - _BOX_WIDTH / 2, y - _BOX_HEIGHT / 2
+    tinted = box.kind in ('conv', 'fc')
+    frame = Rectangle(
+      corner,
+      _BOX_WIDTH,
+      _BOX_HEIGHT,
+      facecolor=(color, _TINT) if tinted else 'none',
+      edgecolor='black',
+      linewidth=_LINE,
+      clip_on=False,
+    )
+    axes.add_patch(frame)
+  axes.text(x, y, box.label, size=_TEXT, ha='center', va='center_baseline')
+
+
+def _around(x: float, before: float, last: float) -> 'Path':
+  """From below the box at `before`, on the right, to below that at `last`."""
+  from matplotlib.path import Path
+
+  start, end = before + _JOINT, last + _JOINT
+  side = x + _BOX_WIDTH / 2
+  turn = side + _BULGE
+  points = [
+    (x, start),
+    (side, start),
+    (turn, start),
+    (turn, end),
+    (side, end),
+    (x, end),
+  ]
+  curve = [Path.CURVE4] * 3
+  return Path(points, [Path.MOVETO, Path.LINETO, *curve, Path.LINETO])
+
+
+def _draw_arrows(
+  axes: 'Axes', lines: Sequence['Path'], *, dotted: bool = False
+) -> None:
+  """Lines that end in heads.
+
+  One shape for all of them keeps the SVG small.
+  """
+  from matplotlib.patches import PathPatch
+  from matplotlib.path import Path
+
+  if not lines:
+    return
+
+  heads = [_head(*line.vertices[-2:]) for line in lines]
+  strokes = {'linestyle': ':', 'linewidth': _DOTS} if dotted else {}
+  for paths, style in (
+    (lines, {'fill': False, 'linewidth': _LINE} | strokes),
+    (heads, {'facecolor': 'black', 'linewidth': 0}),
+  ):
+    shape = Path.make_compound_path(*paths)
+    axes.add_patch(PathPatch(shape, clip_on=False, **style))
+
+
+def _head(tail: np.ndarray, tip: np.ndarray) -> 'Path':
+  """A triangle at `tip`, pointing away from `tail`."""
+  from matplotlib.path import Path
+
+  along = (tip - tail) / np.linalg.norm(tip - tail)
+  across = np.array((-along[1], along[0]))
+  base = tip - _HEAD * along
+  corners = [tip, base + _HEAD / 2 * across, base - _HEAD / 2 * across, tip]
+  return Path(corners, closed=True)

@@ -1,0 +1,166 @@
+"""The tables and figures, and the runs that each is made of."""
+
+import dataclasses
+
+from resnet_jax.errors import UserError, did_you_mean
+from resnet_jax.paper.runs import Member, Run, Scale, expand
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+  """A table or a figure.
+
+  Attributes:
+    name: on the command line.
+    title: what it shows.
+    members: the networks that are trained for it; none where it is computed
+      from the modules alone.
+    views: how they are tested besides the test in the loop.
+    ensemble: whether they are also tested together.
+    responses: whether the responses of their layers are measured.
+  """
+
+  name: str
+  title: str
+  members: tuple[Member, ...] = ()
+  views: str | None = None
+  ensemble: bool = False
+  responses: bool = False
+
+
+def _cifar(kind: str, *depths: int) -> tuple[Member, ...]:
+  return tuple(Member(f'cifar_{kind}{depth}') for depth in depths)
+
+
+def _imagenet(*names: str) -> tuple[Member, ...]:
+  return tuple(Member(f'imagenet_{name}') for name in names)
+
+
+def _digits(kind: str, *depths: int) -> tuple[Member, ...]:
+  """A short run for each: what Sec. 4.2 does, made for a laptop.
+
+  64 examples are one BN group of the paper's; 25 of their steps are an epoch,
+  so that a record of training is over all examples.
+  """
+  fields = {
+    'batch_size': 64,
+    'duration': '300',
+    'run.log_every': 25,
+    'run.eval_every': '50',
+  }
+  return tuple(
+    Member(
+      'digits',
+      seeds=3,
+      overrides=(('model.name', f'cifar_{kind}{depth}'), *fields.items()),
+    )
+    for depth in depths
+  )
+
+
+# Tables 3 and 4, from 34 layers with option B on.
+_DEEP = ('resnet34_b', 'resnet34_c', 'resnet50', 'resnet101', 'resnet152')
+
+_ALL = (
+  Target('table1', 'Architectures for ImageNet, their size and arithmetic'),
+  Target(
+    'table2',
+    'Plain and residual nets on ImageNet, 10-crop',
+    _imagenet('plain18', 'plain34', 'resnet18', 'resnet34'),
+    views='ten_crop',
+  ),
+  Target(
+    'table3',
+    'ImageNet validation errors, 10-crop',
+    _imagenet('plain34', 'resnet34', *_DEEP),
+    views='ten_crop',
+  ),
+  Target(
+    'table4',
+    'ImageNet validation errors of single models, dense at five scales',
+    _imagenet(*_DEEP),
+    views='dense',
+  ),
+  Target(
+    'table5',
+    'Six models of different depths together, dense at five scales',
+    (*_imagenet(*_DEEP[:-1]), Member('imagenet_resnet152', seeds=2)),
+    views='dense',
+    ensemble=True,
+  ),
+  Target(
+    'table6',
+    'CIFAR-10 test errors',
+    (
+      *_cifar('resnet', 20, 32, 44, 56),
+      Member('cifar_resnet110', seeds=5),
+      *_cifar('resnet', 1202),
+    ),
+  ),
+  Target(
+    'fig1',
+    'Training and test error of plain nets of 20 and 56 layers on CIFAR-10',
+    _cifar('plain', 20, 56),
+  ),
+  Target('fig3', 'VGG-19, the plain net and the residual net of 34 layers'),
+  Target(
+    'fig4',
+    'Training on ImageNet: plain and residual nets of 18 and 34 layers',
+    _imagenet('plain18', 'plain34', 'resnet18', 'resnet34'),
+  ),
+  Target(
+    'fig6',
+    'Training on CIFAR-10: plain nets, residual nets, and very deep ones',
+    (
+      *_cifar('plain', 20, 32, 44, 56),
+      *_cifar('resnet', 20, 32, 44, 56, 110, 1202),
+    ),
+  ),
+  Target(
+    'fig7',
+    'Standard deviations of layer responses on CIFAR-10',
+    (*_cifar('plain', 20, 56), *_cifar('resnet', 20, 56, 110)),
+    responses=True,
+  ),
+  Target(
+    'degradation',
+    'The finding of the paper, on 1,797 digits, in minutes',
+    (*_digits('plain', 20, 32, 44, 56), *_digits('resnet', 20, 32, 44, 56)),
+    responses=True,
+  ),
+)
+TARGETS = {target.name: target for target in _ALL}
+
+
+def find(name: str) -> Target:
+  """The target of this name.
+
+  Raises:
+    UserError: there is none.
+  """
+  if name not in TARGETS:
+    raise UserError(
+      f'there is no target {name!r}{did_you_mean(name, TARGETS)}; there are '
+      f'{", ".join(TARGETS)}'
+    )
+  return TARGETS[name]
+
+
+def runs_of(target: Target, scale: Scale) -> list[tuple[Member, list[Run]]]:
+  """The runs of each member that `scale` leaves.
+
+  Raises:
+    UserError: it leaves none, or means nothing for the target.
+  """
+  members = [
+    member
+    for member in target.members
+    if scale.depths is None or member.depth in scale.depths
+  ]
+  if target.members and not members:
+    there = sorted({member.depth for member in target.members})
+    raise UserError(
+      f'--depths leaves nothing of {target.name}, whose networks have '
+      f'{", ".join(map(str, there))} layers'
+    )
+  return [(member, expand(member, scale)) for member in members]
