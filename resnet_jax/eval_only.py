@@ -59,7 +59,7 @@ def evaluate_saved(
   found = [checkpoint.read_step(path) for path in paths]
   found = found or _newest_of_each(workdir)
   if config is None:
-    config = _config_of(found[0])
+    config = config_of(found[0])
   config_checks.check(config)
   data = experiment.load_data(config)
   evaluator = Evaluator(config, data)
@@ -138,7 +138,12 @@ def _scores(
   }
 
 
-def _config_of(found: checkpoint.Found) -> ml_collections.ConfigDict:
+def config_of(found: checkpoint.Found) -> ml_collections.ConfigDict:
+  """That of the run which saved a checkpoint.
+
+  Raises:
+    UserError: it names no data, or has other fields than ours.
+  """
   config = found.meta['config']
   if 'dataset' in config and 'finetune' not in config:
     raise UserError(

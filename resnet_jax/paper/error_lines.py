@@ -60,6 +60,11 @@ class Line:
 
 
 def lines_of(panel: Panel) -> list[Line]:
+  """Of each curve that has points; training before testing.
+
+  Raises:
+    ValueError: the seeds of a curve share no step.
+  """
   return [
     _over_seeds(curve, kind)
     for curve in panel.curves
@@ -116,7 +121,7 @@ def limits(
     ends += [line.least[-1], line.greatest[-1], float(np.median(late))]
     ends += [] if line.paper_end is None else [line.paper_end]
   if 1.1 * max(ends) > high:
-    high = 10 * math.ceil(1.1 * max(ends) / 10)
+    high = min(100, 10 * math.ceil(1.1 * max(ends) / 10))
   if min(ends) < low:
     low = 0
   return low, high

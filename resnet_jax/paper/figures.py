@@ -97,11 +97,13 @@ def error_curves(
   colors = _colors(line.curve.depth for line in every)
   with style():
     widest = max(len(line.curve.label) for line in every)
+    legend = _error_legend(every, test_name, dashed)
     sheet = Sheet(
       len(drawn),
       width=3.0 if len(drawn) < 3 else 2.4,
       height=2.7,
       right=(_LABEL_SHIFT + widest * 0.62 * TEXT) / 72 + 0.1,
+      legend_rows=2 if len(drawn) == 1 and len(legend) > 3 else 1,
       note=note,
     )
     for axes, (panel, lines) in zip(sheet.axes, drawn, strict=True):
@@ -113,7 +115,7 @@ def error_curves(
       axes.tick_params('y', labelleft=axes is sheet.axes[0])
       _label_ends(axes, lines, colors, scale, sheet.height * 72)
     sheet.axes[0].set_ylabel('error (%)')
-    sheet.legend(_error_legend(every, test_name, dashed))
+    sheet.legend(legend)
     save(sheet.figure, stem)
 
 

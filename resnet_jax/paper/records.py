@@ -240,4 +240,5 @@ def _other_data(record: Record) -> str:
   )
   if same:
     return ''
-  return f'{record.content["data_name"]} ({examples["train"]:,} images)'
+  name = pathlib.Path(record.content['data_name']).name
+  return f'{name} ({examples["train"]:,} images)'

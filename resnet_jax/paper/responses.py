@@ -110,7 +110,7 @@ def measure(
   """
   found = checkpoint.read_step(path)
   if config is None:
-    config = eval_only._config_of(found)
+    config = eval_only.config_of(found)
   config_checks.check(config)
   config = config.copy_and_resolve_references()
   finetune.adopt_network(config, found)

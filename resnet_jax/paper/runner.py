@@ -238,7 +238,7 @@ def _stages(
 
     title = f'testing, {target.views}'
     stages.append(_Stage(title, output, 'resnet_jax.main', evaluate))
-  if target.responses:
+  if target.responses and run.seed == 0:
     output = records.responses_file(folder)
 
     def respond() -> list[str]:

@@ -260,7 +260,7 @@ def _imagenet_table(
   caption: str,
   notes: Sequence[str | Command] = (),
 ) -> list[Block]:
-  ours = {_key(one): one for one in context.selected}
+  ours = {key_of(one): one for one in context.selected}
   rows = []
   for key, row in rows_of_paper.items():
     one = ours.get(key)
@@ -348,7 +348,7 @@ def _ensemble(context: _Context) -> dict[str, Any] | None:
 
 
 def _table6(context: _Context) -> list[Block]:
-  ours = {_key(one): one for one in context.selected}
+  ours = {key_of(one): one for one in context.selected}
   rows = []
   for key, row in published.TABLE6.items():
     one = ours.get(key)
@@ -364,11 +364,10 @@ def _table6(context: _Context) -> list[Block]:
         Cell(row.method),
         _cell(row.layers, 'number', 0),
         _cell(row.parameters, 'paper', 2),
-        _parameters(one),
         Cell(printed, 'paper'),
         Cell(mean_std(errors), 'ours' if errors else 'missing'),
         Cell(difference(_mean(errors), paper), 'difference'),
-        Cell(f'{band.low:g} to {band.high:g}' if band else '', 'number'),
+        Cell(_band(band), 'number'),
         Cell(_how(one, errors)),
       ]
     )
@@ -378,8 +377,7 @@ def _table6(context: _Context) -> list[Block]:
       [
         'method',
         'layers',
-        'parameters, 1e6: paper',
-        'ours',
+        'parameters, 1e6',
         'error: paper',
         'ours',
         'difference',
@@ -390,17 +388,16 @@ def _table6(context: _Context) -> list[Block]:
       [
         'Ours is the mean over seeds, with the standard deviation, of the net '
         'with BN statistics recomputed over training images, as the authors '
-        'do.',
+        "do. Parameters are the paper's; ours are counted in the section of "
+        'Table 1.',
         *context.missing(),
       ],
     )
   ]
 
 
-def _parameters(one: Selected | None) -> Cell:
-  if one is None:
-    return _cell(None, 'ours', 2)
-  return Cell(f'{summary(one.member.network).params / 1e6:.2f}', 'ours')
+def _band(band: published.Band | None) -> str:
+  return f'{number(band.low)} to {number(band.high)}' if band else ''
 
 
 def _fig1(context: _Context) -> list[Block]:
@@ -501,7 +498,7 @@ def _paper_end(
   one: Selected, ends: dict[published.Key, published.Curve]
 ) -> float | None:
   """Where the paper's curve ends, if ours is of the same length and data."""
-  end = ends.get(_key(one))
+  end = ends.get(key_of(one))
   if end is None or one.records[0].departures or end.test.relation != '=':
     return None
   return end.test.value
@@ -510,7 +507,7 @@ def _paper_end(
 def _ends(
   context: _Context, ends: dict[published.Key, published.Curve]
 ) -> Table:
-  ours = {_key(one): one for one in context.selected}
+  ours = {key_of(one): one for one in context.selected}
   rows = []
   for key, end in ends.items():
     one = ours.get(key)
@@ -682,7 +679,8 @@ def _degradation(context: _Context) -> list[Block]:
 # What rows have in common.
 
 
-def _key(one: Selected) -> published.Key:
+def key_of(one: Selected) -> published.Key:
+  """Where `published` has this network."""
   network = one.member.network
   config = expand(one.member, Scale(seeds=1))[0].configuration()
   return published.key(network, config.model.shortcut)

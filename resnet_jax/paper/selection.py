@@ -1,7 +1,6 @@
 """Which records stand for a network: the full ones, or else the longest."""
 
 import dataclasses
-import logging
 import pathlib
 import re
 
@@ -9,8 +8,6 @@ from resnet_jax.errors import UserError
 from resnet_jax.paper import records
 from resnet_jax.paper.records import Record
 from resnet_jax.paper.runs import Member, Scale, expand, stem_of
-
-_log = logging.getLogger('resnet_jax')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +55,6 @@ def select(root: pathlib.Path, member: Member, scale: Scale) -> Selected:
       try:
         record = records.find(root, run)
       except UserError as e:
-        _log.warning('%s', e)
         problems.append(str(e))
       else:
         found += [record] if record else []

@@ -124,7 +124,7 @@ thead { border: solid var(--strong-rule); border-width: 2px 0 1px; }
 tbody { border-bottom: 2px solid var(--strong-rule); }
 tbody tr + tr { border-top: 1px solid var(--rule); }
 th, td {
-  padding: 0.35rem 0.9rem;
+  padding: 0.35rem 0.75rem;
   text-align: left;
   vertical-align: top;
   overflow-wrap: normal;
@@ -169,9 +169,9 @@ figcaption { margin-top: 0.5rem; max-width: 44rem; font-size: 0.925rem; }
 @media (min-width: 72rem) {
   body {
     display: grid;
-    grid-template: auto 1fr / 15rem minmax(0, 54rem);
+    grid-template: auto 1fr / 15rem minmax(0, 60rem);
     column-gap: 4rem;
-    max-width: 77rem;
+    max-width: 81rem;
     padding-top: 3rem;
   }
   header, main { grid-column: 2; }

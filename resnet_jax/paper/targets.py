@@ -17,7 +17,7 @@ class Target:
       from the modules alone.
     views: how they are tested besides the test in the loop.
     ensemble: whether they are also tested together.
-    responses: whether the responses of their layers are measured.
+    responses: whether the responses of their layers are measured, of seed 0.
   """
 
   name: str
