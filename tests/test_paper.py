@@ -18,7 +18,8 @@ from resnet_jax.paper import (
   targets,
   text,
 )
-from resnet_jax.paper.document import MISSING
+from resnet_jax.paper.context import key_of
+from resnet_jax.paper.document import MISSING, Table
 from resnet_jax.paper.runs import Member, Scale, expand
 from resnet_jax.paper.selection import select
 from tests import command
@@ -76,7 +77,7 @@ def build(name, root, **scale):
 
 
 def row_of(section, name):
-  table = next(b for b in section.blocks if isinstance(b, sections.Table))
+  table = next(b for b in section.blocks if isinstance(b, Table))
   row = next(r for r in table.rows if r[0].text == name)
   return dict(zip(table.header, (cell.text for cell in row), strict=True))
 
@@ -112,7 +113,7 @@ def test_every_network_of_the_paper_has_runs(target, numbers):
     for key in numbers
     if (key[0] if isinstance(key, tuple) else key) in known
   }
-  assert {sections.key_of(one) for one in selected} == wanted
+  assert {key_of(one) for one in selected} == wanted
 
 
 def test_the_paper_runs_110_layers_five_times():
@@ -195,7 +196,7 @@ def test_figures_show_where_curves_end(tmp_path):
   (run,) = expand(Member('cifar_plain20'), Scale())
   write_record(tmp_path, run, error=0.0965, train_error=0.02)
   section = build('fig1', tmp_path)
-  table = next(b for b in section.blocks if isinstance(b, sections.Table))
+  table = next(b for b in section.blocks if isinstance(b, Table))
   plain20 = [cell.text for cell in table.rows[0]]
   assert plain20[:4] == ['plain-20', '9.65', '9.65', '0.00']
   assert plain20[5:7] == ['2.00', '+0.70']

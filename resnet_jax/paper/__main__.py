@@ -177,7 +177,7 @@ def _print_plan(
 
 def _parallel(target: targets.Target) -> int:
   """The digits' networks are too small to share the work of one out."""
-  return (os.cpu_count() or 1) if target.name == 'degradation' else 1
+  return min(os.cpu_count() or 1, 8) if target.name == 'degradation' else 1
 
 
 def _set_devices(options: argparse.Namespace) -> None:

@@ -25,13 +25,21 @@ class Selected:
   problems: tuple[str, ...]
 
   @property
-  def how(self) -> str:
-    """In words: how near to the target, and how many seeds."""
-    if not self.records:
+  def departures(self) -> str:
+    """In words, what is not as the target declares; '' if nothing, or none."""
+    return self.records[0].departures if self.records else ''
+
+  @property
+  def complete(self) -> bool:
+    """Whether nothing of what the target declares is missing."""
+    return not self.departures and len(self.records) >= self.member.seeds
+
+  def how(self, seeds: int) -> str:
+    """In words: how near to the target are results of so many seeds."""
+    if not seeds:
       return 'not run'
-    count = len(self.records)
-    departures = self.records[0].departures or 'in full'
-    return f'{departures}, {count} seed{"s" * (count > 1)}'
+    plural = 's' if seeds > 1 else ''
+    return f'{self.departures or "in full"}, {seeds} seed{plural}'
 
 
 def select(root: pathlib.Path, member: Member, scale: Scale) -> Selected:
