@@ -52,12 +52,17 @@ class Context:
     if not there:
       return 'not run'
     words = sorted({one.departures for one in there} - {''})
-    text = f'shrunk: {" | ".join(words)}' if words else 'in full'
+    text = f'shrunk: {" | ".join(words)}' if words else self.target.label
     if len(there) < len(self.target.members):
       text += f'; {len(there)} of {len(self.target.members)} networks'
     if any(len(one.records) < one.member.seeds for one in there):
       text += '; fewer seeds than declared'
     return text
+
+  @property
+  def note(self) -> str:
+    """The label, for figures that need one to be read rightly."""
+    return '' if self.label == 'in full' else self.label
 
   def figure(
     self,

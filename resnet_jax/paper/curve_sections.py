@@ -78,7 +78,7 @@ def curves(
           panels(curves),
           stem,
           test_name=test,
-          note=context.label,
+          note=context.note,
           **style,
         ),
         f'Curves of training and {test} error over steps, of '

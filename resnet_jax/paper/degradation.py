@@ -44,8 +44,8 @@ class Change:
 
   def __str__(self) -> str:
     words = (
-      f'from {self.shallow} to {self.deep} layers it goes from '
-      f'{self.before:.2f} to {self.after:.2f} %'
+      f'from {self.shallow} to {self.deep} layers, the training error at the '
+      f'end goes from {self.before:.2f} to {self.after:.2f} %'
     )
     direction = 'up' if self.rise > 0 else 'down'
     if self.rise == 0:
@@ -96,9 +96,8 @@ def verdict(plain: Errors, residual: Errors) -> str:
     return f'Nothing can be said about degradation yet: {e}, of either kind.'
   hurt, kept = ours
   sentences = [
-    'Of the plain nets, the training error at the end of training: '
-    f'{hurt}{_every_step(hurt)}.',
-    f'Of the residual nets: {kept}{_every_step(kept)}.',
+    f'Plain nets: {hurt}{_every_step(hurt)}.',
+    f'Residual nets: {kept}{_every_step(kept)}.',
   ]
   common = sorted(plain.keys() & residual.keys())
   if common:

@@ -50,7 +50,7 @@ def digits(context: Context) -> list[Block]:
     Paragraph(degradation.verdict(errors['plain'], errors['resnet'])),
     context.figure(
       lambda stem: figures.error_curves(
-        by_kind(curves), stem, note=context.label
+        by_kind(curves), stem, note=context.note
       ),
       'Curves of training and test error over steps: plain nets on the left, '
       'residual nets on the right.',

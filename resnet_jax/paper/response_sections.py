@@ -63,7 +63,7 @@ def responses(context: Context, suffix: str = '') -> list[Block]:
   if not series:
     return []
   figure = context.figure(
-    lambda stem: figures.response_figure(series, stem, note=context.label),
+    lambda stem: figures.response_figure(series, stem, note=context.note),
     'Curves of the standard deviation of the responses of each layer, in the '
     f'order of layers and sorted, of {", ".join(s.label for s in series)}.',
     'Standard deviations of layer responses, after BN and before the '
