@@ -28,6 +28,7 @@ from resnet_jax.data.picture_views import ViewReader
 from resnet_jax.data.pictures import SUFFIXES, FileRecords
 from resnet_jax.errors import UserError
 from resnet_jax.evaluate import score
+from resnet_jax.models import dense
 from resnet_jax.placement import replicate
 from resnet_jax.step import make_score_step
 from resnet_jax.views import NAMES, Views
@@ -53,7 +54,7 @@ class Predictor:
 
   Raises:
     UserError: there is no such checkpoint, or its network is not for pictures
-      in colour.
+      in colour, or not for these views.
   """
 
   def __init__(
@@ -79,6 +80,13 @@ class Predictor:
     )
     self._variables = replicate(finetune.variables_of(found, template))
     self._views = _views(views, crop, config)
+    if views == 'dense':
+      try:
+        dense.check(self._model)
+      except ValueError as e:
+        raise UserError(
+          f'--views=dense is not for {fields["name"]}: {e}'
+        ) from e
     self._antialias = config.get('dataset', {}).get('antialias', True)
     self._step = make_score_step(self._model, self._views)
     devices = jax.device_count()

@@ -308,7 +308,8 @@ class Trainer:
     """By state (running or recomputed BN statistics, best) and split."""
     state, run = self._state, self.run
     results = {'running': self._evaluate_all(state)}
-    if count := run.config.bn_recompute_batches:
+    count = run.config.bn_recompute_batches
+    if count and state.batch_stats:  # some networks have no BN
       _log.info('recomputing BN statistics over %d training batches', count)
       state = state.replace(batch_stats=run.recompute_batch_stats(state))
       results['recomputed'] = self._evaluate_all(state)

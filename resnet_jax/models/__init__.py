@@ -1,4 +1,4 @@
-"""The paper's networks as Flax modules.
+"""The paper's networks, and those it compares with, as Flax modules.
 
   from resnet_jax import models
   model = models.create('cifar_resnet20', num_classes=10)
@@ -9,18 +9,32 @@
 Imports JAX and Flax, and nothing else of this project.
 """
 
+from resnet_jax.models.alexnet import AlexNet
 from resnet_jax.models.blocks import BasicBlock, BottleneckBlock
 from resnet_jax.models.complexity import count_macs, count_params
+from resnet_jax.models.googlenet import GoogLeNet
 from resnet_jax.models.norm import GroupedBatchNorm
-from resnet_jax.models.registry import available, create, input_shape
+from resnet_jax.models.registry import (
+  Network,
+  available,
+  baselines,
+  create,
+  input_shape,
+)
 from resnet_jax.models.resnet import ResNet
+from resnet_jax.models.vgg import VGG
 
 __all__ = [
+  'VGG',
+  'AlexNet',
   'BasicBlock',
   'BottleneckBlock',
+  'GoogLeNet',
   'GroupedBatchNorm',
+  'Network',
   'ResNet',
   'available',
+  'baselines',
   'count_macs',
   'count_params',
   'create',

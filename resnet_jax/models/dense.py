@@ -13,11 +13,26 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from resnet_jax.models.baseline_layers import SamePool
+from resnet_jax.models.googlenet import GoogLeNet
 from resnet_jax.models.resnet import ResNet, StemPool
 
 
+def check(model: nn.Module) -> None:
+  """Refuses a network whose layers cannot all slide over an image.
+
+  Raises:
+    ValueError: the network is such.
+  """
+  if getattr(model, 'flattens', False):
+    raise ValueError(
+      'its fully-connected layers have a weight for each place of the maps, '
+      'which must be of one size'
+    )
+
+
 def dense_logits(
-  model: ResNet,
+  model: ResNet | GoogLeNet,
   variables: Any,
   images: jax.Array,
   sizes: jax.Array,
@@ -39,9 +54,14 @@ def dense_logits(
   Returns:
     Logits, float32 [examples, rows, columns, classes], and which of the
     positions lie inside their image, bool [examples, rows, columns].
+
+  Raises:
+    ValueError: as `check`.
   """
-  # The masks are made where rematerialization would not let them out.
-  model = model.clone(remat=False)
+  check(model)
+  if isinstance(model, ResNet):
+    # The masks are made where rematerialization would not let them out.
+    model = model.clone(remat=False)
   sizes = jnp.asarray(sizes, jnp.int32)
   masks = _Masks(images.shape[1:3], sizes)
 
@@ -86,7 +106,7 @@ class _Masks:
   ) -> jax.Array:
     """Masks what a convolution or pooling sees; notes the size it returns."""
     module = context.module
-    spatial = isinstance(module, nn.Conv | StemPool)
+    spatial = isinstance(module, nn.Conv | StemPool | SamePool)
     if not spatial or context.method_name != '__call__':
       return call(*arguments, **keywords)
     x = arguments[0]
@@ -97,7 +117,7 @@ class _Masks:
       sizes = sizes // 2
     elif isinstance(module, StemPool):
       sizes = (sizes + 1) // 2
-    else:  # padded alike on both sides
+    elif isinstance(module, nn.Conv):  # padded alike on both sides, as SamePool
       stride = module.strides if isinstance(module.strides, int) else 1
       sizes = (sizes - 1) // stride + 1
     self._sizes[y.shape[1:3]] = sizes

@@ -1,12 +1,18 @@
-"""Networks by name: the paper's, and any depth 6n+2 of the CIFAR family."""
+"""Networks by name: the paper's, CIFAR's of any depth 6n+2, the baselines."""
 
+import dataclasses
 import difflib
 import re
 from typing import Any
 
 import jax.numpy as jnp
 
+from resnet_jax.models.alexnet import AlexNet
+from resnet_jax.models.googlenet import GoogLeNet
 from resnet_jax.models.resnet import ResNet
+from resnet_jax.models.vgg import VGG
+
+Network = ResNet | AlexNet | VGG | GoogLeNet
 
 # Table 1: blocks per stage; bottlenecks from 50 layers on.
 _IMAGENET_STAGES = {
@@ -35,6 +41,15 @@ _OVERRIDES = (
   'zero_init_residual',
 )
 
+# Tables 3 and 4 and Fig. 3 have VGG and GoogLeNet; AlexNet is [21], where
+# ImageNet's nets and tests come from. VGG's are configurations D and E.
+_BASELINES = {
+  'alexnet': (AlexNet, {}),
+  'vgg16': (VGG, {'stage_sizes': (2, 2, 3, 3, 3)}),
+  'vgg19': (VGG, {'stage_sizes': (2, 2, 4, 4, 4)}),
+  'googlenet': (GoogLeNet, {}),
+}
+
 
 def available() -> list[str]:
   """Names of the paper's networks. `cifar_resnet62` and so on work, too."""
@@ -46,24 +61,38 @@ def available() -> list[str]:
   ]
 
 
+def baselines() -> list[str]:
+  """Names of the networks of others that the paper compares itself with.
+
+  They have no batch normalization, no shortcuts and no blocks.
+  """
+  return list(_BASELINES)
+
+
 def create(
   name: str, *, num_classes: int | None = None, **overrides: Any
-) -> ResNet:
+) -> Network:
   """The network `name` as the paper has it, except for `overrides`.
 
   Args:
-    name: one of `available()`, or `cifar_resnet<6n+2>`, `cifar_plain<6n+2>`.
+    name: one of `available()` or `baselines()`, or `cifar_resnet<6n+2>`,
+      `cifar_plain<6n+2>`.
     num_classes: default 1000 for the ImageNet nets, 10 for the CIFAR nets.
     **overrides: fields of `ResNet` that leave the layers' sizes alone:
       axis_name, bn_group_size (default 32, or 64 for the CIFAR nets),
       bn_momentum, dtype, frozen_bn, frozen_stages, remat, shortcut (default A,
       or B from 50 layers on), stem_pool (ImageNet nets only), version
-      (bottleneck nets only), zero_init_residual.
+      (bottleneck nets only), zero_init_residual. Of the baselines: dropout
+      and dtype, and auxiliary_dropout of GoogLeNet.
 
   Raises:
     ValueError: an unknown name or override, or a combination that means
       nothing (a shortcut in a plain net, `version` without bottlenecks).
   """
+  if num_classes is not None and num_classes < 1:
+    raise ValueError(f'num_classes is {num_classes}; it must be at least 1')
+  if name in _BASELINES:
+    return _baseline(name, num_classes or 1000, overrides)
   match = re.fullmatch(r'(cifar_)?(resnet|plain)(\d+)', name)
   if not match:
     raise ValueError(_unknown(name))
@@ -73,8 +102,6 @@ def create(
   else:
     fields = _imagenet_fields(name, kind, depth)
   if num_classes is not None:
-    if num_classes < 1:
-      raise ValueError(f'num_classes is {num_classes}; it must be at least 1')
     fields['num_classes'] = num_classes
   if kind == 'plain':
     fields['shortcut'] = None
@@ -85,6 +112,32 @@ def create(
 def input_shape(name: str) -> tuple[int, int, int]:
   """Height, width and channels of the images that the paper gives a net."""
   return (32, 32, 3) if name.startswith('cifar_') else (224, 224, 3)
+
+
+def _baseline(
+  name: str, num_classes: int, overrides: dict[str, Any]
+) -> Network:
+  network, fields = _BASELINES[name]
+  names = [field.name for field in dataclasses.fields(network)]
+  rates = [name for name in names if name.endswith('dropout')]
+  for key in overrides:
+    if key in _OVERRIDES and key != 'dtype':
+      raise ValueError(
+        f'{name} has no {key}, as it is neither a residual nor a plain net; '
+        f'leave it out'
+      )
+    if key not in ('dtype', *rates):
+      known = ('dtype', *rates)
+      raise ValueError(
+        f'{name} has no override {key!r}{_near(key, known)}; there are '
+        f'{", ".join(known)}'
+      )
+  for key in rates:
+    rate = overrides.get(key, 0)
+    if not 0 <= rate < 1:
+      raise ValueError(f'{key} is {rate}; it must be in [0, 1)')
+  _check_dtype(overrides)
+  return network(num_classes=num_classes, **fields, **overrides)
 
 
 def _imagenet_fields(name: str, kind: str, depth: int) -> dict[str, Any]:
@@ -166,6 +219,10 @@ def _check_overrides(
       f'bn_group_size is {group}; it is a number of examples that is not '
       f'negative (0: the whole batch)'
     )
+  _check_dtype(overrides)
+
+
+def _check_dtype(overrides: dict[str, Any]) -> None:
   dtype = overrides.get('dtype', jnp.float32)
   try:
     known = jnp.dtype(dtype) in (jnp.float32, jnp.bfloat16, jnp.float64)
@@ -176,7 +233,7 @@ def _check_overrides(
 
 
 def _unknown(name: str) -> str:
-  names = available()
+  names = available() + baselines()
   in_cifar = f'cifar_{name}'
   near = in_cifar if in_cifar in names else name
   return (

@@ -11,6 +11,7 @@ python -m resnet_jax.paper responses runs/paper/NAME/checkpoints/latest/STEP
 import argparse
 import dataclasses
 import logging
+import math
 import os
 import pathlib
 import sys
@@ -23,7 +24,7 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 import jax
 
 from resnet_jax import telemetry
-from resnet_jax.console import clock_face, console, start_logging
+from resnet_jax.console import console, start_logging
 from resnet_jax.errors import UserError
 from resnet_jax.interruption import Interrupted
 from resnet_jax.paper import (
@@ -163,15 +164,25 @@ def _print_plan(
     total += seconds
     print(
       f'{one.name:42} {measure.macs_of(one) / 1e6:15,.1f} {one.steps():8,} '
-      f'{"done" if done else clock_face(seconds):>9}'
+      f'{"done" if done else _duration(seconds):>9}'
       f'{f"  [{one.departures}]" if one.departures else ""}'
     )
   at_a_time = f', {parallel} at a time' if parallel > 1 else ''
   print(
-    f'In all {clock_face(total / parallel)} hours{at_a_time}, estimated from '
+    f'In all {_duration(total / parallel)}{at_a_time}, estimated from '
     f'{rate.macs_per_second / 1e9:,.1f} billion multiply-adds a second, which '
     f'a few training steps of {rate.network} reached on {rate.device}. '
     f'Reading data and tests come on top.'
+  )
+
+
+def _duration(seconds: float) -> str:
+  if seconds < 3600:
+    return f'{math.ceil(seconds / 60)} min'
+  return (
+    f'{seconds / 3600:,.0f} h'
+    if seconds > 36_000
+    else f'{seconds / 3600:.1f} h'
   )
 
 

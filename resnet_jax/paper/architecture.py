@@ -8,6 +8,7 @@ paper's.
 """
 
 import dataclasses
+import functools
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -63,6 +64,7 @@ class Summary:
   stages: tuple[StageSummary, ...]
 
 
+@functools.cache
 def summary(name: str, **overrides: Any) -> Summary:
   """The network `name` on images of the size that the paper gives it.
 

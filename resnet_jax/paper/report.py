@@ -2,11 +2,12 @@
 
 import itertools
 import pathlib
+from collections.abc import Iterator
 
-from resnet_jax.console import clock_face
+from resnet_jax.console import console
 from resnet_jax.errors import UserError
 from resnet_jax.paper import html, markdown
-from resnet_jax.paper.document import Document
+from resnet_jax.paper.document import Document, Section
 from resnet_jax.paper.records import Record
 from resnet_jax.paper.runs import Scale
 from resnet_jax.paper.sections import build
@@ -40,10 +41,7 @@ def write(root: pathlib.Path, folder: pathlib.Path) -> list[pathlib.Path]:
     document = Document(
       _TITLE,
       _LEAD,
-      [
-        build(target, root, Scale(), folder / 'figures')
-        for target in TARGETS.values()
-      ],
+      list(_sections(root, folder / 'figures')),
       _facts(root),
     )
     files = [folder / 'report.html', folder / 'report.md']
@@ -55,6 +53,13 @@ def write(root: pathlib.Path, folder: pathlib.Path) -> list[pathlib.Path]:
       f'another folder'
     ) from e
   return files
+
+
+def _sections(root: pathlib.Path, figures: pathlib.Path) -> Iterator[Section]:
+  for number, target in enumerate(TARGETS.values(), 1):
+    console.progress(f'{target.name}: {number} of {len(TARGETS)} ...')
+    yield build(target, root, Scale(), figures)
+  console.clear()
 
 
 def _facts(root: pathlib.Path) -> list[tuple[str, str]]:
@@ -77,7 +82,7 @@ def _facts(root: pathlib.Path) -> list[tuple[str, str]]:
   return [
     (
       'Records',
-      f'{len(records)} runs, {clock_face(seconds)} hours of training',
+      f'{len(records)} runs, {seconds / 3600:,.1f} hours in all',
     ),
     ('Hardware', '; '.join(sorted(hardware))),
     ('Versions', ', '.join(sorted(packages))),

@@ -57,6 +57,8 @@ def detect(
     model = models.create(network)
   except ValueError as e:
     raise UserError(str(e)) from e
+  if not isinstance(model, models.ResNet):
+    raise UserError(f'{network} is no resnet. {_ELSEWHERE}')
   if model.stem == 'cifar':
     projects = any('.shortcut.0.' in name for name in arrays)
     overrides = {'shortcut': 'B' if projects else 'A'}

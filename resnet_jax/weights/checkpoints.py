@@ -234,6 +234,11 @@ def _create(
   network: str, num_classes: int, overrides: Mapping[str, Any]
 ) -> models.ResNet:
   try:
-    return models.create(network, num_classes=num_classes, **overrides)
+    model = models.create(network, num_classes=num_classes, **overrides)
   except ValueError as e:
     raise UserError(str(e)) from e
+  if not isinstance(model, models.ResNet):
+    raise UserError(
+      f'{network} is no resnet, and weights go in and out of resnets alone'
+    )
+  return model
