@@ -37,7 +37,7 @@ def texts(name):
     *('resnet50', 'resnet101', 'resnet152', 'vgg16', 'vgg19'),
     *('cifar_plain20', 'cifar_resnet20', 'cifar_resnet110'),
     *(
-      pytest.param(f'cifar_resnet{depth}', marks=pytest.mark.slow)
+      pytest.param(f'cifar_resnet{depth}', marks=pytest.mark.long)
       for depth in (32, 44, 56, 1202)
     ),
   ],

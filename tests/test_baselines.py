@@ -231,7 +231,7 @@ def test_decay_is_of_kernels():
     assert any(mask.values())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_initialization_is_the_originals():
   params = leaves(draw_first(models.create('alexnet'), 64, 'conv', 'bias'))
   # Krizhevsky et al., Sec. 5: 1 in conv2, conv4, conv5 and the hidden layers.
@@ -403,7 +403,7 @@ def test_auxiliary_losses_weigh_three_tenths():
   np.testing.assert_allclose(values['loss'], own, rtol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_step_of_googlenet_trains_all_of_it():
   model = models.create('googlenet', num_classes=3)
   before, (after,), _ = trained(model, size=64)
@@ -528,7 +528,7 @@ def test_a_config_is_its_original(name):
   assert f'{macs_of(layers) / 1e9:.3f} billion' in doc
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize('name', ['vgg16', 'vgg19'])
 def test_vgg_is_torchvisions(name):
   from tests.test_weights import torch, torchvision_net
@@ -581,7 +581,7 @@ def drawn(model, size, dtype=np.float64):
   return jax.tree.map(draw, shapes)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
   ('name', 'size'), [('alexnet', 227), ('alexnet', 224), ('googlenet', 224)]
 )
@@ -654,7 +654,7 @@ def test_alexnet_and_googlenet_are_those_of_torchs_operators(name, size):
   )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_padded_images_score_in_googlenet_as_each_alone():
   sizes = np.array([[65, 65], [97, 130], [66, 99], [131, 65]])
   with jax.enable_x64(True):
@@ -682,7 +682,7 @@ def test_padded_images_score_in_googlenet_as_each_alone():
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_googlenet_through_the_command_to_its_ends(tmp_path):
   pytest.importorskip('tensorflow')
   folder = write_folder(tmp_path / 'pictures', train=6, val=3)

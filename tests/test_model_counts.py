@@ -54,7 +54,7 @@ def test_cifar_networks(kind, depth, params, mmacs):
   assert (found, f'{macs / 1e6:.2f}') == (params, mmacs)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_cifar_1202():
   found, macs = counts('cifar_resnet1202')
   assert (found, f'{macs / 1e6:.1f}') == (19_421_274, '2829.2')

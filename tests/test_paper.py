@@ -12,8 +12,10 @@ from resnet_jax import models
 from resnet_jax.paper import (
   __main__,
   degradation,
+  jobs,
   published,
   records,
+  runner,
   sections,
   targets,
   text,
@@ -23,6 +25,7 @@ from resnet_jax.paper.document import MISSING, Table
 from resnet_jax.paper.runs import Member, Scale, expand
 from resnet_jax.paper.selection import select
 from tests import command
+from tests.pictures import write_folder
 
 EVERY_RUN = [
   run
@@ -212,7 +215,7 @@ def test_a_bare_clone_shows_every_target(tmp_path, name):
     assert f'python -m resnet_jax.paper run {name}' in rendered
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_table_1_is_computed(tmp_path):
   layers, imagenet, cifar = build('table1', tmp_path).blocks
   assert layers.rows[0][0].text == 'conv1'
@@ -294,6 +297,7 @@ def test_the_verdict_gives_its_numbers():
     (['run', 'table6', '--dataset=no/such.npz'], 'no such file'),
     (['run', 'table2', '--dataset=digits'], 'too small for plain18'),
     (['responses', 'no/such/1'], 'no checkpoint'),
+    (['responses', 'a/1', 'b/1', '--output=x'], 'for one checkpoint'),
     (['run', 'degradation', '--runs={file}'], 'cannot be written'),
     (['report', '--output={file}/x', '--runs={folder}'], 'cannot be written'),
   ],
@@ -395,3 +399,37 @@ def test_a_failed_member_leaves_the_others_unharmed(tmp_path):
   assert 'results.json.damaged' in out
   name = damaged.parent.name
   assert essence(tmp_path)[name][0] == good[name][0]
+
+
+@pytest.mark.slow
+def test_pictures_are_tested_in_all_views_and_together(tmp_path):
+  """What Tables 2 to 5 need, on a small folder: mean image to ensemble."""
+  pytest.importorskip('tensorflow')
+  folder = write_folder(tmp_path / 'pictures')
+  fields = {
+    'model.name': 'cifar_resnet8',
+    'dataset.crop_size': 16,
+    'augment.shorter_side': (17, 24),
+    'test.shorter_side': 19,
+    'batch_size': 8,
+    'model.bn_group_size': 4,
+    'bn_recompute_batches': 2,
+    'run.eval_batch_size': 6,
+  }
+  member = Member('imagenet_resnet18', 2, tuple(fields.items()))
+  target = targets.Target(
+    'table5', 'small', (member,), views='ten_crop', ensemble=True
+  )
+  scale = Scale(dataset=str(folder), steps=4)
+  ((_, runs),) = targets.runs_of(target, scale)
+  options = jobs.Options(tmp_path / 'runs')
+  assert runner.run_target(target, runs, options) == []
+  assert (folder / 'mean-224.npz').exists()
+  for run in runs:
+    record = records.find(options.root, run)
+    assert record.evaluation('ten_crop')['examples'] == 10
+    assert 'pictures (18 images)' in record.departures
+  together = records.ensemble(options.root, 'table5', runs)
+  assert together['examples'] == 10
+  rows = sections.build(target, options.root, scale, tmp_path).blocks[0].rows
+  assert rows[-1][2].text == f'{100 * together["error_top5"]:.2f}'

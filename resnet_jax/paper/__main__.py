@@ -28,9 +28,11 @@ from resnet_jax.console import console, start_logging
 from resnet_jax.errors import UserError
 from resnet_jax.interruption import Interrupted
 from resnet_jax.paper import (
+  figures,
   measure,
   records,
   report,
+  response_sections,
   responses,
   runner,
   sections,
@@ -113,16 +115,27 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _responses(options: argparse.Namespace) -> None:
+  """Of any checkpoints, ours or imported: Fig. 7 of one's own."""
+  if options.output and len(options.checkpoints) > 1:
+    raise UserError('--output is for one checkpoint; --figure draws several')
   fields = {
     field.name: getattr(options, field.name)
     for field in dataclasses.fields(responses.Definition)
   }
   definition = responses.Definition(**fields)
-  content = responses.measure(options.checkpoint, None, definition)
-  for layer in content['layers']:
-    print(f'{layer["std"]:8.4f}  {layer["path"]}')
+  series = []
+  for path in options.checkpoints:
+    content = responses.measure(path, None, definition)
+    print(f'{path}: {content["network"]}, {content["images"]:,} images')
+    for layer in content['layers']:
+      print(f'{layer["std"]:8.4f}  {layer["path"]}')
+    series.append(response_sections.series_of(content['network'], [content]))
   if options.output:
     telemetry.write_json(options.output, content)
+  if options.figure:
+    options.figure.parent.mkdir(parents=True, exist_ok=True)
+    figures.response_figure(series, options.figure)
+    print(f'{options.figure}.png and .svg')
 
 
 def _runs(target: targets.Target, scale: Scale) -> list[Run]:
@@ -254,8 +267,13 @@ def _parser() -> argparse.ArgumentParser:
     '--output', type=pathlib.Path, help='folder (default RUNS/report)'
   )
   layers = add('responses', _responses, 'measure the layer responses of Fig. 7')
-  layers.add_argument('checkpoint', type=pathlib.Path, help='SERIES/STEP')
+  layers.add_argument(
+    'checkpoints', type=pathlib.Path, nargs='+', help='SERIES/STEP'
+  )
   layers.add_argument('--output', type=pathlib.Path, help='a JSON file')
+  layers.add_argument(
+    '--figure', type=pathlib.Path, help='draw FIGURE.png and FIGURE.svg'
+  )
   for field in dataclasses.fields(responses.Definition):
     layers.add_argument(
       f'--{field.name}',

@@ -117,7 +117,12 @@ def key_of(one: Selected) -> published.Key:
 
 def label_of(one: Selected) -> str:
   """As the paper writes its name."""
-  words = one.member.network.removeprefix('cifar_')
+  return printed_name(one.member.network)
+
+
+def printed_name(network: str) -> str:
+  """As the paper writes it, such as ResNet-20 of cifar_resnet20."""
+  words = network.removeprefix('cifar_')
   return words.replace('plain', 'plain-').replace('resnet', 'ResNet-')
 
 

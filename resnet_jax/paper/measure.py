@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import re
 import time
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 from resnet_jax import config as config_lib
 from resnet_jax import models, optim, schedules, state, step
 from resnet_jax.data.normalization import Normalization
-from resnet_jax.paper.runs import Run
+from resnet_jax.paper.runs import Run, depth_of
 from resnet_jax.placement import AXIS, replicas, replicate
 
 # A gradient costs two more passes, of the arithmetic of the first.
@@ -45,7 +44,7 @@ class Rate:
     Its step, its test and its BN statistics are compiled: that counts twice.
     """
     network = run.configuration().model.name
-    deeper = _depth(network) / _depth(self.network)
+    deeper = depth_of(network) / depth_of(self.network)
     return work_of(run) / self.macs_per_second + 2 * self.overhead * deeper
 
 
@@ -133,14 +132,10 @@ def _noise(
 
 @functools.cache
 def _macs(network: str, shape: tuple[int, int, int]) -> int:
-  depth = _depth(network)
+  depth = depth_of(network)
   if network.startswith('cifar_') and depth > 110:
     # Tracing 1202 layers takes long, and each block more costs the same.
     kind = network.removesuffix(str(depth))
     base, next_one = (_macs(f'{kind}{d}', shape) for d in (20, 26))
     return base + (depth - 20) // 6 * (next_one - base)
   return models.count_macs(models.create(network), shape)
-
-
-def _depth(network: str) -> int:
-  return int(re.search(r'(\d+)$', network)[1])

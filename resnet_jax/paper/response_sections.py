@@ -1,7 +1,7 @@
 """Fig. 7: how strongly layers respond."""
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from resnet_jax.paper import figures
@@ -9,6 +9,7 @@ from resnet_jax.paper.context import (
   Context,
   how_of,
   label_of,
+  printed_name,
 )
 from resnet_jax.paper.document import (
   Block,
@@ -20,6 +21,7 @@ from resnet_jax.paper.document import (
   number,
 )
 from resnet_jax.paper.records import Record
+from resnet_jax.paper.runs import depth_of
 
 
 def fig7(context: Context) -> list[Block]:
@@ -43,18 +45,15 @@ def responses(context: Context, suffix: str = '') -> list[Block]:
     contents = context.measured(one, Record.responses)
     if not contents:
       continue
-    stds = [[layer['std'] for layer in c['layers']] for c in contents]
-    layers = [statistics.fmean(values) for values in zip(*stds, strict=True)]
-    kind = 'plain' if 'plain' in one.member.network else 'residual'
-    series.append(
-      figures.ResponseSeries(label_of(one), layers, kind, one.member.depth)
-    )
+    series.append(series_of(one.member.network, contents))
+    layers = series[-1].stds
+    means = [statistics.fmean(_stds(content)) for content in contents]
     definitions.append((contents[0]['definition'], contents[0]['images']))
     rows.append(
       [
         Cell(label_of(one)),
         Cell(f'{len(layers)}', 'number'),
-        Cell(mean_std([statistics.fmean(s) for s in stds], 3), 'ours'),
+        Cell(mean_std(means, 3), 'ours'),
         Cell(number(min(layers), 3), 'ours'),
         Cell(number(max(layers), 3), 'ours'),
         Cell(how_of(one, contents)),
@@ -82,6 +81,23 @@ def responses(context: Context, suffix: str = '') -> list[Block]:
       'anew, alike, after deleting responses.json in the folders of their runs.'
     )
   return [figure, table]
+
+
+def series_of(
+  network: str, contents: Sequence[dict[str, Any]]
+) -> figures.ResponseSeries:
+  """The mean over what `responses.measure` found with each seed."""
+  stds = zip(*map(_stds, contents), strict=True)
+  return figures.ResponseSeries(
+    printed_name(network),
+    [statistics.fmean(values) for values in stds],
+    'plain' if 'plain' in network else 'residual',
+    depth_of(network),
+  )
+
+
+def _stds(content: dict[str, Any]) -> list[float]:
+  return [layer['std'] for layer in content['layers']]
 
 
 def _definition(definition: dict[str, Any], images: int) -> str:

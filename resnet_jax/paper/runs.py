@@ -58,7 +58,7 @@ class Member:
 
   @property
   def depth(self) -> int:
-    return int(re.search(r'(\d+)$', self.network)[1])
+    return depth_of(self.network)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +114,11 @@ class Run:
     """Of the whole run; of data of another size, as if of the paper's."""
     config = self.configuration()
     return steps_of(config)
+
+
+def depth_of(network: str) -> int:
+  """Layers, by the name of a network."""
+  return int(re.search(r'(\d+)$', network)[1])
 
 
 def load(config: str) -> ml_collections.ConfigDict:
