@@ -155,6 +155,8 @@ class Series:
       self._manager.reload()
 
   def close(self) -> None:
+    if Series._last is self:
+      Series._last = None
     self._manager.close()
 
   def _wait_for_others(self) -> None:

@@ -150,8 +150,8 @@ def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
   """
   path = workdir / 'metrics.jsonl'
   records = []
-  if path.exists():
-    for line in path.read_text().splitlines():
+  if path.is_file():
+    for line in path.read_text(errors='replace').splitlines():
       try:
         record = json.loads(line)
         record['step'], record['split']

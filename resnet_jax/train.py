@@ -320,7 +320,7 @@ class Trainer:
       series.wait()
       series.close()
     self.best.wait()
-    if best := self.best.newest():
+    if best := self.best.newest():  # with BN statistics as they were then
       bundle = {'state': jax.device_get(state), 'metrics': TrainMetrics.empty()}
       bundle = checkpoint.fill(bundle, best.arrays, best.path)
       results['best'] = self._evaluate_all(replicate(bundle['state']))

@@ -40,23 +40,25 @@ def write_record(root, run, *, error, train_error=0.01, examples=None):
   folder = root / run.name
   folder.mkdir(parents=True)
   steps = run.steps()
+  examples = examples or {'train': 50_000, 'test': 10_000}
+  split = list(examples)[-1]
   result = {'examples': 10_000, 'error': error, 'error_top5': error / 5}
   content = {
     'config': config_lib.to_json(run.configuration()),
     'step': steps,
     'data_name': 'cifar10',
-    'examples': examples or {'train': 50_000, 'test': 10_000},
-    'num_classes': 10,
+    'examples': examples,
+    'num_classes': 1000 if split == 'validation' else 10,
     'results': {
-      'running': {'test': result},
-      'recomputed': {'test': result},
+      'running': {split: result},
+      'recomputed': {split: dict(result)},
     },
     'seconds': {'train': 60.0},
     'environment': {
       'devices': 1,
       'device': 'cpu',
       'cpus': 2,
-      'packages': {},
+      'packages': {'jax': '0'},
       'commit': 'x',
     },
   }
@@ -180,7 +182,7 @@ def test_a_shrunk_run_is_labelled_wherever_it_is_shown(tmp_path):
   assert row['ours'] == '50.00', 'the longest stands for the network'
   assert row['ours is'] == '500 of 64,000 steps, 1 seed'
   assert 'shrunk: 500 of 64,000 steps' in section.label
-  assert text.render(section).count('shrunk') == 2
+  assert text.render(section).count('[shrunk') == 2
   row = row_of(build('table6', tmp_path, steps=100), 'ResNet-20')
   assert row['ours'] == '10.00'
   figure = build('fig6', tmp_path)
@@ -258,6 +260,113 @@ def test_a_folder_of_another_run_is_refused(tmp_path):
     records.find(tmp_path, other)
 
 
+NONE = float('nan')
+DAMAGE = [
+  ('results.json', lambda c: c['results'].pop('running')),
+  ('results.json', lambda c: c['results'].update(running={})),
+  ('results.json', lambda c: c['results']['recomputed'].update(test=None)),
+  ('results.json', lambda c: c['results']['running']['test'].pop('error')),
+  (
+    'results.json',
+    lambda c: c['results']['running']['test'].update(error=NONE),
+  ),
+  ('results.json', lambda c: c.update(examples={})),
+  ('results.json', lambda c: c.update(seconds={'train': None})),
+  ('results.json', lambda c: c.update(environment={})),
+  ('responses.json', lambda c: c.update(layers=[])),
+  ('responses.json', lambda c: c.update(layers=[{'path': 'x'}])),
+  ('responses.json', lambda c: c.update(definition={})),
+  ('responses.json', lambda c: c.update(network='cifar_resnet56')),
+  ('responses.json', lambda c: c.pop('images')),
+]
+RESPONSES = {
+  'definition': {
+    'split': 'train',
+    'images': 9,
+    'pooling': 'all',
+    'statistics': 'running',
+    'batch_size': 3,
+  },
+  'network': 'cifar_resnet20',
+  'step': 64_000,
+  'images': 9,
+  'layers': [{'path': 'a', 'std': 1.0}, {'path': 'b', 'std': 2.0}],
+}
+
+
+@pytest.mark.parametrize(('name', 'damage'), DAMAGE)
+def test_what_is_damaged_within_is_named(tmp_path, name, damage):
+  (run,) = expand(Member('cifar_resnet20'), Scale())
+  folder = write_record(tmp_path, run, error=0.08)
+  (folder / 'responses.json').write_text(json.dumps(RESPONSES))
+  assert row_of(build('fig7', tmp_path), 'ResNet-20')['mean'] == '1.500'
+  content = json.loads((folder / name).read_text())
+  damage(content)
+  (folder / name).write_text(json.dumps(content))
+  rendered = text.render(build('fig7', tmp_path))
+  words = ' '.join(rendered.split())
+  assert f'{name} ' in words and 'delete it' in words
+  assert '1.500' not in words
+
+
+@pytest.mark.parametrize(
+  'content', [b'', b'\xff\xfe', b'{"step": 1}\n', b'[]\n', None]
+)
+def test_curves_that_are_gone_leave_the_table(tmp_path, content):
+  (run,) = expand(Member('cifar_resnet20'), Scale())
+  folder = write_record(tmp_path, run, error=0.08)
+  (folder / 'metrics.jsonl').unlink()
+  if content is None:
+    (folder / 'metrics.jsonl').mkdir()
+  else:
+    (folder / 'metrics.jsonl').write_bytes(content)
+  section = build('fig6', tmp_path)
+  row = row_of(section, 'ResNet-20')
+  assert list(row.values())[:3] == ['ResNet-20', '8.8', MISSING]
+
+
+def test_curves_that_were_cut_short_are_not_the_end(tmp_path):
+  (run,) = expand(Member('cifar_resnet20'), Scale())
+  folder = write_record(tmp_path, run, error=0.08)
+  lines = (folder / 'metrics.jsonl').read_text().splitlines()
+  (folder / 'metrics.jsonl').write_text('\n'.join(lines[:2]))
+  assert records.find(tmp_path, run).train_error is None
+
+
+def test_trained_is_not_tested(tmp_path):
+  """Figure 4 wants training alone, and Table 2 ten crops."""
+  for member in targets.find('fig4').members:
+    (run,) = expand(member, Scale())
+    examples = {'train': 1_281_167, 'validation': 50_000}
+    write_record(tmp_path, run, error=0.3, examples=examples)
+  assert build('table2', tmp_path).label == 'not run'
+  assert 'run table2' in text.render(build('table2', tmp_path))
+
+
+def test_an_ensemble_is_of_its_members(tmp_path):
+  target = targets.find('table5')
+  files = set()
+  for scale in (Scale(), Scale(seeds=1), Scale(depths=(34, 50), seeds=2)):
+    members = targets.runs_of(target, scale)
+    runs = [run for _, runs in members for run in runs]
+    files.add(records.ensemble_file(tmp_path, 'table5', runs))
+  assert len(files) == 3
+
+
+def test_digits_of_ones_own_are_not_those_of_scikit_learn(tmp_path):
+  file = tmp_path / 'digits.npz'
+  file.write_bytes(b'')
+  (run,) = expand(Member('cifar_resnet20'), Scale(dataset=str(file)))
+  assert run.config == 'cifar_resnet20'
+  assert run.configuration().dataset.npz == str(file)
+  (run,) = expand(Member('cifar_resnet20'), Scale(dataset='digits'))
+  assert run.departures == '500 of 64,000 steps; digits in place of cifar10'
+  (run,) = expand(
+    Member('cifar_resnet20'), Scale(dataset='digits', steps=64_000)
+  )
+  assert run.steps() == 64_000
+
+
 FLAT = {20: [1.0, 1.2, 1.1], 56: [1.1, 1.0, 1.2]}
 RISING = {20: [1.0, 1.2, 1.1], 56: [60.0, 50.0, 70.0]}
 HALF = {20: [1.0, 1.2, 1.1], 56: [10.0, 11.0, 12.0]}
@@ -274,6 +383,8 @@ HALF = {20: [1.0, 1.2, 1.1], 56: [10.0, 11.0, 12.0]}
     ({20: RISING[56], 56: FLAT[56]}, FLAT, 'not reproduced'),
     ({20: [1.0], 56: [60.0]}, FLAT, 'Nothing can be said'),
     ({20: [1.0, 2.0]}, FLAT, 'Nothing can be said'),
+    (RISING, {20: [1.0, 1.2], 32: [1.0, 1.2]}, 'Nothing can be said'),
+    (RISING, {20: [1.0, 1.2, 1.1], 56: [1.0, 60.0, 2.0]}, 'cannot tell'),
   ],
 )
 def test_the_verdict_goes_by_the_numbers(plain, residual, words):
@@ -293,8 +404,11 @@ def test_the_verdict_gives_its_numbers():
   [
     (['run', 'table7'], "did you mean 'table6'"),
     (['show', 'degredation'], "did you mean 'degradation'"),
+    (['run', 'degradation', '--dataset=cifar10'], 'of the digits'),
+    (['show', 'table1', '--steps=3'], 'nothing of it to narrow'),
+    (['show', 'table6', '--runs={file}'], 'is not a folder'),
     (['run', 'table6', '--depths=18'], '20, 32, 44, 56, 110, 1202'),
-    (['run', 'table6', '--dataset=no/such.npz'], 'no such file'),
+    (['run', 'table6', '--dataset=no/such.npz'], 'is not there'),
     (['run', 'table2', '--dataset=digits'], 'too small for plain18'),
     (['responses', 'no/such/1'], 'no checkpoint'),
     (['responses', 'a/1', 'b/1', '--output=x'], 'for one checkpoint'),

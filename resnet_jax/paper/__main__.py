@@ -14,6 +14,7 @@ import logging
 import math
 import os
 import pathlib
+import signal
 import sys
 from collections.abc import Sequence
 from typing import get_args
@@ -29,6 +30,7 @@ from resnet_jax.errors import UserError
 from resnet_jax.interruption import Interrupted
 from resnet_jax.paper import (
   figures,
+  jobs,
   measure,
   records,
   report,
@@ -39,11 +41,9 @@ from resnet_jax.paper import (
   targets,
   text,
 )
-from resnet_jax.paper.runs import Run, Scale, check_dataset
+from resnet_jax.paper.runs import RUNS, Run, Scale, check_dataset
 
 _log = logging.getLogger('resnet_jax')
-
-_RUNS = pathlib.Path('runs', 'paper')
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -60,6 +60,17 @@ def run(argv: Sequence[str] | None = None) -> int:
     console.clear()
     print(f'error: the system says: {e}', file=sys.stderr)
     return 1
+  except ImportError as e:  # of what only some commands need
+    console.clear()
+    print(
+      f'error: {e.name} is missing; pip install -r requirements.txt',
+      file=sys.stderr,
+    )
+    return 1
+  except KeyboardInterrupt:
+    console.clear()
+    print('interrupted', file=sys.stderr)
+    return 128 + signal.SIGINT
   except Interrupted as e:
     console.clear()
     _log.info('%s', e)
@@ -67,15 +78,17 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 
 def _list(options: argparse.Namespace) -> None:
-  """What there is, and how much of it is done."""
+  """What there is, what it takes, and how much of it is done."""
   width = max(map(len, targets.TARGETS))
   for target in targets.TARGETS.values():
     runs = _runs(target, Scale())
-    state = 'computed'
+    takes = 'computed from the modules, without runs'
     if runs:
-      done = sum(_is_done(options.runs, one) for one in runs)
-      state = f'{done} of {len(runs)} runs done'
-    print(f'{target.name:{width}}  {target.title} ({state})')
+      done = sum(_is_done(options.runs, one, target) for one in runs)
+      steps = sum(one.steps() for one in runs)
+      takes = f'{len(runs)} runs, {steps:,} steps in all; {done} done'
+    print(f'{target.name:{width}}  {target.title}\n{"":{width}}  {takes}')
+  print('\n`run TARGET --dry_run` says what one takes on this machine.')
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -92,14 +105,10 @@ def _run(options: argparse.Namespace) -> int:
     target, runs, runner.Options(options.runs, parallel, options.cpu_devices)
   )
   console.clear()
-  print(text.render(_section(target, scale, options)))
   if failures:
     names = '\n'.join(f'  {f.name}: {f.reason}' for f in failures)
-    print(
-      f'error: {len(failures)} of {len(runs)} failed; the others are done:\n'
-      f'{names}',
-      file=sys.stderr,
-    )
+    print(f'error: {len(failures)} failed:\n{names}', file=sys.stderr)
+  print(text.render(_section(target, scale, options)))
   return 1 if failures else 0
 
 
@@ -118,6 +127,9 @@ def _responses(options: argparse.Namespace) -> None:
   """Of any checkpoints, ours or imported: Fig. 7 of one's own."""
   if options.output and len(options.checkpoints) > 1:
     raise UserError('--output is for one checkpoint; --figure draws several')
+  for file in (options.output, options.figure):
+    if file and not file.parent.is_dir():
+      raise UserError(f'{file.parent} is not a folder; make it first')
   fields = {
     field.name: getattr(options, field.name)
     for field in dataclasses.fields(responses.Definition)
@@ -133,7 +145,6 @@ def _responses(options: argparse.Namespace) -> None:
   if options.output:
     telemetry.write_json(options.output, content)
   if options.figure:
-    options.figure.parent.mkdir(parents=True, exist_ok=True)
     figures.response_figure(series, options.figure)
     print(f'{options.figure}.png and .svg')
 
@@ -145,9 +156,11 @@ def _runs(target: targets.Target, scale: Scale) -> list[Run]:
   return [runs[i] for i in range(most) for runs in members if i < len(runs)]
 
 
-def _is_done(root: pathlib.Path, one: Run) -> bool:
+def _is_done(root: pathlib.Path, one: Run, target: targets.Target) -> bool:
   try:
-    return records.find(root, one) is not None
+    return records.find(root, one) is not None and jobs.is_done(
+      root, one, target
+    )
   except UserError:
     return False
 
@@ -168,11 +181,14 @@ def _print_plan(
     )
     return
   print(f'{"run":42} {"M multiply-adds":>15} {"steps":>8} {"estimate":>9}')
+  if all(_is_done(options.runs, one, target) for one in runs):
+    print(f'all {len(runs)} runs of {target.name} are done')
+    return
   least = min(runs, key=measure.macs_of)
   rate = measure.rate(least)
   total, parallel = 0.0, options.parallel or _parallel(target)
   for one in runs:
-    done = _is_done(options.runs, one)
+    done = _is_done(options.runs, one, target)
     seconds = 0.0 if done else rate.seconds(one)
     total += seconds
     print(
@@ -201,7 +217,11 @@ def _duration(seconds: float) -> str:
 
 def _parallel(target: targets.Target) -> int:
   """The digits' networks are too small to share the work of one out."""
-  return min(os.cpu_count() or 1, 8) if target.name == 'degradation' else 1
+  if target.name != 'degradation':
+    return 1
+  if hasattr(os, 'sched_getaffinity'):  # not on a Mac
+    return min(len(os.sched_getaffinity(0)), 8)
+  return min(os.cpu_count() or 1, 8)
 
 
 def _set_devices(options: argparse.Namespace) -> None:
@@ -235,7 +255,7 @@ def _parser() -> argparse.ArgumentParser:
     one = commands.add_parser(name, help=about, description=about)
     one.set_defaults(command=command)
     one.add_argument(
-      '--runs', type=pathlib.Path, default=_RUNS, help='folder of all runs'
+      '--runs', type=pathlib.Path, default=RUNS, help='folder of all runs'
     )
     return one
 
@@ -254,7 +274,9 @@ def _parser() -> argparse.ArgumentParser:
     '--dry_run', action='store_true', help='print what it takes, and stop'
   )
   train.add_argument(
-    '--parallel', type=_positive, help='runs at a time (default 1)'
+    '--parallel',
+    type=_positive,
+    help='runs at a time (default 1; of the digits, one for each core)',
   )
   train.add_argument(
     '--cpu_devices',
@@ -266,7 +288,9 @@ def _parser() -> argparse.ArgumentParser:
   all_of_them.add_argument(
     '--output', type=pathlib.Path, help='folder (default RUNS/report)'
   )
-  layers = add('responses', _responses, 'measure the layer responses of Fig. 7')
+  about = 'measure the layer responses of checkpoints (Fig. 7)'
+  layers = commands.add_parser('responses', help=about, description=about)
+  layers.set_defaults(command=_responses)
   layers.add_argument(
     'checkpoints', type=pathlib.Path, nargs='+', help='SERIES/STEP'
   )

@@ -2,6 +2,8 @@
 
 import dataclasses
 import pathlib
+import re
+import shlex
 import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,12 +18,12 @@ from resnet_jax.paper.document import (
   mean_std,
   number,
 )
-from resnet_jax.paper.records import Record
-from resnet_jax.paper.runs import Scale, expand
+from resnet_jax.paper.records import Record, outputs
+from resnet_jax.paper.runs import RUNS, Scale, expand
 from resnet_jax.paper.selection import Selected
 from resnet_jax.paper.targets import Target
 
-_COMMAND = 'python -m resnet_jax.paper'
+_COMMAND = ('python', '-m', 'resnet_jax.paper')
 PERCENT = 'errors in %'
 
 
@@ -48,16 +50,29 @@ class Context:
   @property
   def label(self) -> str:
     """How near what is shown is to what the target declares."""
-    there = [one for one in self.selected if one.records]
+    there = [one for one in self.selected if self.finished(one)]
     if not there:
       return 'not run'
-    words = sorted({one.departures for one in there} - {''})
-    text = f'shrunk: {" | ".join(words)}' if words else self.target.label
+    words = ' | '.join(sorted({one.departures for one in there} - {''}))
+    text = self.target.label
+    if words:
+      text = f'{"changed" if "in place of" in words else "shrunk"}: {words}'
     if len(there) < len(self.target.members):
       text += f'; {len(there)} of {len(self.target.members)} networks'
     if any(len(one.records) < one.member.seeds for one in there):
       text += '; fewer seeds than declared'
     return text
+
+  def finished(self, one: Selected) -> bool:
+    """Whether there are records, and all that the target wants of them."""
+    target = self.target
+    return bool(one.records) and all(
+      file.exists()
+      for record in one.records
+      for file in outputs(
+        record.folder, record.run, target.views, target.responses
+      ).values()
+    )
 
   @property
   def note(self) -> str:
@@ -72,9 +87,17 @@ class Context:
     suffix: str = '',
   ) -> Figure:
     """Draws it, as PNG and SVG; `suffix` is for a second one of a target."""
-    self.figures.mkdir(parents=True, exist_ok=True)
-    stem = self.figures / f'{self.target.name}{suffix}'
-    draw_it(stem)
+    shrunk = ''.join(flag[1:].replace('=', '') for flag in self.scale.flags())
+    shrunk = re.sub(r'[^\w-]+', '_', shrunk)
+    stem = self.figures / f'{self.target.name}{suffix}{shrunk}'
+    try:
+      self.figures.mkdir(parents=True, exist_ok=True)
+      draw_it(stem)
+    except OSError as e:
+      raise UserError(
+        f'{stem}.png and .svg cannot be written: {e.strerror or e}; make room '
+        f'or mend the permissions of that folder'
+      ) from e
     return Figure(stem, alt, caption, self.command('show'))
 
   def measured(
@@ -93,7 +116,11 @@ class Context:
       return None
 
   def command(self, verb: str) -> str:
-    return f'{_COMMAND} {verb} {self.target.name}'
+    """That does it with the same runs."""
+    words = [*_COMMAND, verb, self.target.name, *self.scale.flags()]
+    if self.root != RUNS:
+      words.append(f'--runs={self.root}')
+    return shlex.join(words)
 
   def missing(self) -> list[str | Command]:
     """How to get what has not been run in full, and what was left out."""
@@ -101,7 +128,12 @@ class Context:
       problem for one in self.selected for problem in one.problems
     ]
     notes += self.problems
-    whole = all(one.complete for one in self.selected)
+    whole = all(
+      self.finished(one)
+      and not one.departures
+      and len(one.records) >= one.member.seeds
+      for one in self.selected
+    )
     if not whole or len(self.selected) < len(self.target.members):
       notes.append('What has not been run in full is run, or gone on with, by')
       notes.append(Command(self.command('run')))

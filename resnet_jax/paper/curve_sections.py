@@ -1,6 +1,7 @@
 """Figs. 1, 4 and 6: errors over training, and where their curves end."""
 
-from collections.abc import Callable, Sequence
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from resnet_jax.paper import figures, published
@@ -63,37 +64,51 @@ def by_kind(curves: list[figures.Curve]) -> list[figures.Panel]:
 def curves(
   context: Context,
   panels: Callable[[list[figures.Curve]], list[figures.Panel]],
-  ends: dict[published.Key, published.Curve],
+  ends: Mapping[published.Key, published.Curve],
   **style: Any,
 ) -> list[Block]:
   """The figure, if anything is there to draw, and the ends of its curves."""
+  figure = curve_figure(context, panels, ends, **style)
+  return [*figure, _ends(context, ends)]
+
+
+def curve_figure(
+  context: Context,
+  panels: Callable[[list[figures.Curve]], list[figures.Panel]],
+  ends: Mapping[published.Key, published.Curve],
+  **style: Any,
+) -> list[Block]:
+  """The figure alone; nothing where no run has left its curves."""
   there = [one for one in context.selected if one.records]
-  blocks: list[Block] = []
-  if there:
-    curves = [curve_of(one, ends) for one in there]
-    test = 'validation' if there[0].records[0].split != 'test' else 'test'
-    blocks.append(
+  lines = [curve_of(one, ends) for one in there]
+  lines = [line for line in lines if line.train or line.test]
+  if not lines:
+    return []
+  test = 'validation' if there[0].records[0].split != 'test' else 'test'
+
+  def draw(stem: pathlib.Path) -> None:
+    figures.error_curves(
+      panels(lines), stem, test_name=test, note=context.note, **style
+    )
+
+  try:
+    return [
       context.figure(
-        lambda stem: figures.error_curves(
-          panels(curves),
-          stem,
-          test_name=test,
-          note=context.note,
-          **style,
-        ),
+        draw,
         f'Curves of training and {test} error over steps, of '
-        f'{", ".join(label_of(one) for one in there)}.',
+        f'{", ".join(line.label for line in lines)}.',
         f'Thin: training error; bold: {test} error; where there are several '
         'seeds, their mean in a band from the least to the greatest.'
         + _paper_mark(there, ends),
       )
-    )
-  blocks.append(_ends(context, ends))
-  return blocks
+    ]
+  except ValueError as e:  # seeds that share no step
+    context.problems.append(f'The figure cannot be drawn: {e}')
+    return []
 
 
 def _paper_mark(
-  there: Sequence[Selected], ends: dict[published.Key, published.Curve]
+  there: Sequence[Selected], ends: Mapping[published.Key, published.Curve]
 ) -> str:
   if any(_paper_end(one, ends) is not None for one in there):
     return " Triangles: where the paper's curves end."
@@ -101,14 +116,15 @@ def _paper_mark(
 
 
 def curve_of(
-  one: Selected, ends: dict[published.Key, published.Curve]
+  one: Selected, ends: Mapping[published.Key, published.Curve]
 ) -> figures.Curve:
   """A network's curves, with where the paper's ends, if they compare."""
 
   def points(split: str) -> list[list[tuple[float, float]]]:
     return [
-      [(r['step'], 100 * r['error']) for r in record.curves.get(split, [])]
+      [(r['step'], 100 * r['error']) for r in record.curves[split]]
       for record in one.records
+      if split in record.curves
     ]
 
   split = one.records[0].split
@@ -124,7 +140,7 @@ def curve_of(
 
 
 def _paper_end(
-  one: Selected, ends: dict[published.Key, published.Curve]
+  one: Selected, ends: Mapping[published.Key, published.Curve]
 ) -> float | None:
   """Where the paper's curve ends, if ours is of the same length and data."""
   end = ends.get(key_of(one))
@@ -134,7 +150,7 @@ def _paper_end(
 
 
 def _ends(
-  context: Context, ends: dict[published.Key, published.Curve]
+  context: Context, ends: Mapping[published.Key, published.Curve]
 ) -> Table:
   ours = {key_of(one): one for one in context.selected}
   rows = []

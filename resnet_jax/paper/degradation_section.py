@@ -1,13 +1,13 @@
 """Degradation and its cure on the digits: curves, numbers, and a verdict."""
 
-from resnet_jax.paper import degradation, figures
+from resnet_jax.paper import degradation
 from resnet_jax.paper.context import (
   PERCENT,
   Context,
   how_of,
   label_of,
 )
-from resnet_jax.paper.curve_sections import by_kind, curve_of
+from resnet_jax.paper.curve_sections import by_kind, curve_figure
 from resnet_jax.paper.document import (
   Block,
   Cell,
@@ -45,24 +45,26 @@ def digits(context: Context) -> list[Block]:
         Cell(how_of(one, test)),
       ]
     )
-  curves = [curve_of(one, {}) for one in there]
+  every = there[0].records[0].run.configuration().run.log_every
+  if len({one.departures for one in there}) > 1:
+    verdict = (
+      'Nothing can be said about degradation: these nets were trained '
+      'differently.'
+    )
+  else:
+    verdict = degradation.verdict(errors['plain'], errors['resnet'])
+    if there[0].departures:
+      verdict += f' (These runs are shrunk: {there[0].departures}.)'
   return [
-    Paragraph(degradation.verdict(errors['plain'], errors['resnet'])),
-    context.figure(
-      lambda stem: figures.error_curves(
-        by_kind(curves), stem, note=context.note
-      ),
-      'Curves of training and test error over steps: plain nets on the left, '
-      'residual nets on the right.',
-      'Thin: training error; bold: test error; the mean over seeds, in a band '
-      'from the least to the greatest.',
-    ),
+    Paragraph(verdict),
+    *curve_figure(context, by_kind, {}),
     Table(
       f'At the end of training; {PERCENT}',
       ['network', 'training', 'test', 'training, by seed', 'ours is'],
       rows,
       [
-        'Training errors are of the last epoch, while the weights change.',
+        f'Training errors are of the last {every} steps, while the weights '
+        f'change.',
         *context.missing(),
       ],
     ),

@@ -83,18 +83,22 @@ class Job:
       UserError: the folder cannot be written to, or is in use.
     """
     telemetry.make_workdir(self.folder, '--runs')
-    self._lock = self._lock or _lock(self.folder)
-    self._log = (self.folder / 'log.txt').open('ab')
-    self._log_start = self._log.tell()
     stage = self._stages[0]
-    self._process = start(
-      stage.module,
-      stage.arguments(),
-      self._log,
-      cache=self.folder.parent / '.compiled',
-      inherited=(self._lock.fileno(),),
-      core=core,
-    )
+    self._lock = self._lock or _lock(self.folder)
+    try:
+      self._log = (self.folder / 'log.txt').open('ab')
+      self._log_start = self._log.tell()
+      self._process = start(
+        stage.module,
+        stage.arguments(),
+        self._log,
+        cache=self.folder.parent / '.compiled',
+        inherited=(self._lock.fileno(),),
+        core=core,
+      )
+    except (UserError, OSError):
+      self.close()
+      raise
 
   def poll(self) -> int | None:
     """The exit code of the process that runs; None while it does."""
@@ -107,8 +111,15 @@ class Job:
     if code == 0:
       self._stages.pop(0)
     if code or not self._stages:
-      self._lock.close()
+      self.close()
     return code
+
+  def close(self) -> None:
+    """Lets go of the folder; the process, if there is one, has ended."""
+    for file in (self._log, self._lock):
+      if file:
+        file.close()
+    self._lock = None
 
   def stop(self, number: int) -> None:
     if self._process and self._process.poll() is None:
@@ -145,46 +156,46 @@ def trained(folder: pathlib.Path) -> pathlib.Path:
   )
 
 
+def is_done(root: pathlib.Path, run: Run, target: Target) -> bool:
+  """Whether nothing of what the target wants of a run is missing."""
+  files = records.outputs(root / run.name, run, target.views, target.responses)
+  return all(file.exists() for file in files.values())
+
+
 def _stages(
   run: Run, folder: pathlib.Path, target: Target, options: Options
 ) -> list[_Stage]:
-  config = [f'--config={run.file}', *run.flags()]
-  devices = f'--cpu_devices={options.cpu_devices}'
+  config = [
+    f'--config={run.file}',
+    *run.flags(),
+    f'--cpu_devices={options.cpu_devices}',
+  ]
+  files = records.outputs(folder, run, target.views, target.responses)
 
   def train() -> list[str]:
+    # metrics.jsonl has all that TensorBoard would be told.
+    quiet = '--config.run.tensorboard=False'
+    return [*config, quiet, f'--workdir={folder}']
+
+  def test() -> list[str]:
     return [
       *config,
-      '--config.run.tensorboard=False',  # metrics.jsonl has it all
-      f'--workdir={folder}',
-      devices,
+      '--mode=eval',
+      f'--config.test.views={target.views}',
+      f'--checkpoint={trained(folder)}',
+      f'--results={files["testing"]}',
     ]
 
-  stages = [
-    _Stage('training', folder / 'results.json', 'resnet_jax.main', train)
-  ]
-  if target.views and run.configuration().dataset.crop_size:
-    output = records.evaluation_file(folder, target.views)
+  def respond() -> list[str]:
+    output = files['responses']
+    return ['responses', str(trained(folder)), f'--output={output}']
 
-    def evaluate() -> list[str]:
-      return [
-        *config,
-        '--mode=eval',
-        f'--config.test.views={target.views}',
-        f'--checkpoint={trained(folder)}',
-        f'--results={output}',
-        devices,
-      ]
-
-    title = f'testing, {target.views}'
-    stages.append(_Stage(title, output, 'resnet_jax.main', evaluate))
-  if target.responses and run.seed == 0:
-    output = records.responses_file(folder)
-
-    def respond() -> list[str]:
-      return ['responses', str(trained(folder)), f'--output={output}']
-
-    stages.append(_Stage('responses', output, 'resnet_jax.paper', respond))
-  return stages
+  commands = {
+    'training': ('resnet_jax.main', train),
+    'testing': ('resnet_jax.main', test),
+    'responses': ('resnet_jax.paper', respond),
+  }
+  return [_Stage(name, file, *commands[name]) for name, file in files.items()]
 
 
 def start(

@@ -50,7 +50,13 @@ class Rate:
 
 def macs_of(run: Run) -> int:
   """Multiply-adds of one image's forward pass."""
-  return _macs(run.configuration().model.name, run.image_shape())
+  model = run.configuration().model
+  overrides = {
+    field: model[field]
+    for field in ('shortcut', 'version')
+    if model[field] is not None
+  }
+  return _macs(model.name, run.image_shape(), **overrides)
 
 
 def work_of(run: Run) -> float:
@@ -131,11 +137,11 @@ def _noise(
 
 
 @functools.cache
-def _macs(network: str, shape: tuple[int, int, int]) -> int:
+def _macs(network: str, shape: tuple[int, int, int], **overrides: str) -> int:
   depth = depth_of(network)
   if network.startswith('cifar_') and depth > 110:
     # Tracing 1202 layers takes long, and each block more costs the same.
     kind = network.removesuffix(str(depth))
-    base, next_one = (_macs(f'{kind}{d}', shape) for d in (20, 26))
+    base, next_one = (_macs(f'{kind}{d}', shape, **overrides) for d in (20, 26))
     return base + (depth - 20) // 6 * (next_one - base)
-  return models.count_macs(models.create(network), shape)
+  return models.count_macs(models.create(network, **overrides), shape)

@@ -6,7 +6,9 @@ records alone.
 """
 
 import dataclasses
+import hashlib
 import json
+import math
 import pathlib
 import types
 from collections.abc import Mapping, Sequence
@@ -17,6 +19,13 @@ from resnet_jax.errors import UserError, first_line
 from resnet_jax.paper.runs import PAPER_DATA, Run
 from resnet_jax.telemetry import read_metrics
 
+_RESPONSES = {
+  'definition': dict,
+  'network': str,
+  'step': int,
+  'images': int,
+  'layers': list,
+}
 # What `results.json` must hold to be one.
 _KEYS = {
   'config': dict,
@@ -80,8 +89,9 @@ class Record:
   @property
   def train_error(self) -> float | None:
     """In %, of the last steps: on augmented images, and on the way."""
-    records = self.curves.get('train')
-    return 100 * records[-1]['error'] if records else None
+    last = self.curves.get('train', [{'step': 0}])[-1]
+    # Where metrics.jsonl was cut short, an earlier record is not the end's.
+    return 100 * last['error'] if last['step'] == self.content['step'] else None
 
   @property
   def seconds(self) -> float:
@@ -108,8 +118,10 @@ class Record:
       return None
     content = read(file, {'config': dict, 'results': dict})
     _check_same(file, content['config'], self.run, {'test.views': views})
-    ((_, by_split),) = content['results'].items()
-    return by_split.get(self.split)
+    if len(content['results']) != 1:
+      raise DamagedError(file, 'is not the result of one network')
+    (by_split,) = content['results'].values()
+    return _result(file, by_split, self.split)
 
   def responses(self) -> dict[str, Any] | None:
     """What `responses.measure` found (Fig. 7).
@@ -120,7 +132,18 @@ class Record:
     file = responses_file(self.folder)
     if not file.exists():
       return None
-    return read(file, {'definition': dict, 'layers': list})
+    content = read(file, _RESPONSES)
+    whole = bool(content['layers']) and all(
+      isinstance(layer, dict) and _is_number(layer.get('std'))
+      for layer in content['layers']
+    )
+    keys = {'split', 'images', 'pooling', 'statistics', 'batch_size'}
+    if not whole or content['definition'].keys() != keys:
+      raise DamagedError(file, 'is no record of layer responses')
+    network = self.run.configuration().model.name
+    if (content['network'], content['step']) != (network, self.content['step']):
+      raise DamagedError(file, f'is not of {self.run.name}')
+    return content
 
 
 def find(root: pathlib.Path, run: Run) -> Record | None:
@@ -137,11 +160,11 @@ def find(root: pathlib.Path, run: Run) -> Record | None:
     return None
   content = read(file, _KEYS)
   _check_same(file, content['config'], run)
-  if 'running' not in content['results']:
-    raise DamagedError(file, 'has no results')
+  _check_content(file, content)
   curves = {}
   for one in read_metrics(folder):
-    curves.setdefault(one['split'], []).append(one)
+    if _is_number(one['step']) and _is_number(one.get('error')):
+      curves.setdefault(one['split'], []).append(one)
   return Record(run, folder, content, curves)
 
 
@@ -159,7 +182,9 @@ def ensemble_file(
   root: pathlib.Path, target: str, runs: Sequence[Run]
 ) -> pathlib.Path:
   """Where the result of `runs` together is kept."""
-  return root / f'ensemble-{target}{runs[0].suffix}.json'
+  names = ' '.join(sorted(run.name for run in runs))
+  digest = hashlib.blake2b(names.encode(), digest_size=4).hexdigest()
+  return root / f'ensemble-{target}{runs[0].suffix}-{len(runs)}-{digest}.json'
 
 
 def ensemble(
@@ -174,10 +199,29 @@ def ensemble(
   if not file.exists():
     return None
   results = read(file, {'results': dict})['results']
-  # Beside the ensemble's, each member's own.
-  if 'ensemble' not in results or len(results) != len(runs) + 1:
-    raise DamagedError(file, f'is not the result of {len(runs)} networks')
-  return results['ensemble'].get('validation')
+  # Beside the ensemble's, each member's own, by its checkpoint.
+  members = {run.name for run in runs}
+  theirs = {
+    part
+    for path in results
+    for part in pathlib.Path(path).parts
+    if part in members
+  }
+  if 'ensemble' not in results or theirs != members:
+    raise DamagedError(file, 'is not the result of these networks')
+  return _result(file, results['ensemble'], 'validation')
+
+
+def outputs(
+  folder: pathlib.Path, run: Run, views: str | None, responses: bool
+) -> dict[str, pathlib.Path]:
+  """What a run leaves for a target that wants these, in order."""
+  files = {'training': folder / 'results.json'}
+  if views and run.configuration().dataset.crop_size:
+    files['testing'] = evaluation_file(folder, views)
+  if responses and run.seed == 0:
+    files['responses'] = responses_file(folder)
+  return files
 
 
 def read(file: pathlib.Path, keys: dict[str, type]) -> dict[str, Any]:
@@ -198,6 +242,47 @@ def read(file: pathlib.Path, keys: dict[str, type]) -> dict[str, Any]:
   return content
 
 
+def _check_content(file: pathlib.Path, content: dict[str, Any]) -> None:
+  """Refuses what is of the right kind, and holds nothing.
+
+  Raises:
+    DamagedError: saying what is wrong.
+  """
+  results, examples = content['results'], content['examples']
+  for kind in {'running', *results}:
+    by_split = results.get(kind)
+    if not isinstance(by_split, dict) or not by_split:
+      raise DamagedError(file, f'has no {kind} results')
+    for split in by_split:
+      _result(file, by_split, split)
+      if not isinstance(examples.get(split), int):
+        raise DamagedError(file, f'does not count the examples of {split}')
+  numbers = [examples.get('train'), *content['seconds'].values()]
+  if not all(map(_is_number, numbers)):
+    raise DamagedError(file, 'has no numbers where they should be')
+  environment = content['environment']
+  keys = {'devices', 'device', 'cpus', 'packages', 'commit'}
+  if not environment.keys() >= keys or not environment['packages']:
+    raise DamagedError(file, 'does not tell where it was run')
+
+
+def _result(file: pathlib.Path, by_split: Any, split: str) -> dict[str, Any]:
+  """The result of a split, whose errors are numbers."""
+  result = by_split.get(split) if isinstance(by_split, dict) else None
+  keys = ('examples', 'error', 'error_top5')
+  if not isinstance(result, dict) or not all(
+    _is_number(result.get(key)) for key in keys
+  ):
+    raise DamagedError(file, f'has no errors of {split}')
+  return result
+
+
+def _is_number(x: Any) -> bool:
+  return (
+    isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x)
+  )
+
+
 def _check_started(folder: pathlib.Path, run: Run) -> None:
   """Refuses a folder that another run has begun."""
   file = folder / 'config.json'
@@ -214,7 +299,13 @@ def _check_same(
   """Refuses what is of another run; `besides` says what is to differ."""
   wanted = run.configuration()
   wanted.update_from_flattened_dict(dict(besides))
-  changes = config_lib.result_changes(config, config_lib.to_json(wanted))
+  wanted = config_lib.to_json(wanted)
+  changes = config_lib.result_changes(config, wanted)
+  if not run.on_paper_data:  # the paper's are known by their numbers
+    for field in ('name', 'npz', 'folder'):
+      pair = config.get('dataset', {}).get(field), wanted['dataset'][field]
+      if pair[0] != pair[1]:
+        changes[f'dataset.{field}'] = pair
   if changes:
     words = [f'config.{k} is {a!r}, not {b!r}' for k, (a, b) in changes.items()]
     more = len(words) - 3
@@ -232,11 +323,11 @@ def _other_data(record: Record) -> str:
     return ''
   train, test, classes = PAPER_DATA[name]
   examples = record.content['examples']
-  held_out = [n for split, n in examples.items() if split != 'train']
+  # A validation split may have been held out of the training images.
   same = (
     record.content['num_classes'] == classes
-    and examples['train'] + sum(held_out) == train + test
-    and held_out[-1] == test
+    and sum(examples.values()) == train + test
+    and examples[record.split] == test
   )
   if same:
     return ''

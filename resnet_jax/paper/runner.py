@@ -51,8 +51,8 @@ def run_target(
   for run in runs:
     try:
       _check(run, target, options)
-    except UserError as e:
-      failures.append(Failure(run.name, str(e)))
+    except (UserError, OSError) as e:
+      failures.append(_failed(run.name, str(e)))
     else:
       jobs.append(Job(run, target, options))
   waiting = [job for job in jobs if not job.done]
@@ -65,7 +65,9 @@ def run_target(
   with _Stop() as stop:
     _prepare(waiting, options, stop)
     failures += _run_all(waiting, jobs, options, stop)
-    if target.ensemble and not failures:
+    if target.ensemble and failures:
+      failures.append(_failed('ensemble', 'some of its networks are missing'))
+    elif target.ensemble and len(runs) > 1:
       failures += _run_ensemble(target, runs, options, stop)
   return failures
 
@@ -85,12 +87,16 @@ def _check(run: Run, target: Target, options: Options) -> None:
       if record and target.responses:
         record.responses()
     except records.DamagedError as e:
-      aside = e.file.with_name(f'{e.file.name}.damaged')
-      e.file.rename(aside)
-      _log.warning('%s is damaged, and is now %s', e.file, aside.name)
+      _set_aside(e)
     else:
       return
   raise UserError(f'{folder} is damaged; delete it')
+
+
+def _set_aside(error: records.DamagedError) -> None:
+  aside = error.file.with_name(f'{error.file.name}.damaged')
+  error.file.rename(aside)
+  _log.warning('%s; it is now %s', error, aside.name)
 
 
 def _run_all(
@@ -99,6 +105,26 @@ def _run_all(
   """Runs what waits, so many at a time; what failed."""
   failures, running = [], {}
   left, progress = list(waiting), _Progress(jobs)
+  try:
+    _loop(left, running, failures, options, stop, progress)
+  finally:  # whatever happened to us: they are in sessions of their own
+    for job in running.values():
+      job.stop(signal.SIGTERM)
+    for job in left:
+      job.close()
+  stop.check()
+  return failures
+
+
+def _loop(
+  left: list[Job],
+  running: dict[int, Job],
+  failures: list[Failure],
+  options: Options,
+  stop: '_Stop',
+  progress: '_Progress',
+) -> None:
+  """Until nothing is left or, after a signal, nothing runs."""
   while (left and not stop.number) or running:
     free = [i for i in range(options.parallel) if i not in running]
     while left and free and not stop.number:
@@ -106,8 +132,8 @@ def _run_all(
       try:
         job.start(_core(slot, options))
         running[slot] = job
-      except UserError as e:
-        failures.append(_fail(job, str(e)))
+      except (UserError, OSError) as e:
+        failures.append(_failed(job.run.name, str(e)))
     if stop.number and not stop.forwarded:
       stop.forward(running.values())
     for slot, job in list(running.items()):
@@ -116,30 +142,32 @@ def _run_all(
         continue
       del running[slot]
       if stop.number:
+        job.close()
         continue
       if code:
-        failures.append(_fail(job, job.last_words()))
+        failures.append(_failed(job.run.name, job.last_words()))
       elif job.done:
         progress.log(job)
       else:
         left.insert(0, job)  # its next process
     progress.show(running.values())
     time.sleep(_POLL)
-  stop.check()
-  return failures
 
 
-def _fail(job: Job, reason: str) -> Failure:
-  _log.warning('%s failed: %s', job.run.name, reason)
-  return Failure(job.run.name, reason)
+def _failed(name: str, reason: str) -> Failure:
+  _log.warning('%s failed: %s', name, reason)
+  return Failure(name, reason)
 
 
 def _run_ensemble(
   target: Target, runs: Sequence[Run], options: Options, stop: '_Stop'
 ) -> list[Failure]:
   output = records.ensemble_file(options.root, target.name, runs)
-  if output.exists():
-    return []
+  try:
+    if records.ensemble(options.root, target.name, runs):
+      return []
+  except records.DamagedError as e:
+    _set_aside(e)
   _log.info('%d networks together ...', len(runs))
   checkpoints = [
     f'--checkpoint={trained(options.root / run.name)}' for run in runs
@@ -185,11 +213,11 @@ def _run_alone(
     process = start('resnet_jax.main', arguments, log, cache=cache)
     while process.poll() is None:
       if stop.number:
-        process.terminate()
+        process.kill()  # it keeps nothing that is half done
       time.sleep(_POLL)
   stop.check()
   code = process.returncode
-  return [Failure(name, last_words(file, code))] if code else []
+  return [_failed(name, last_words(file, code))] if code else []
 
 
 class _Progress:
@@ -236,7 +264,8 @@ class _Stop:
     self._jobs: Sequence[Job] = ()
 
   def __enter__(self) -> '_Stop':
-    numbers = (signal.SIGTERM, signal.SIGINT)
+    # SIGHUP comes when the terminal is closed.
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     self._old = {n: signal.signal(n, self._note) for n in numbers}
     return self
 

@@ -8,8 +8,10 @@ from typing import Any
 import ml_collections
 
 from resnet_jax import config_file, durations, models
-from resnet_jax.errors import UserError, did_you_mean
+from resnet_jax.errors import UserError
 
+# Where runs are kept unless --runs says otherwise.
+RUNS = pathlib.Path('runs', 'paper')
 CONFIGS = pathlib.Path(__file__).parents[2] / 'configs'
 
 # Training images, test images and classes of the paper's data, by which they
@@ -35,6 +37,19 @@ class Scale:
   seeds: int | None = None
   steps: int | None = None
   depths: tuple[int, ...] | None = None
+
+  def flags(self) -> list[str]:
+    """As on the command line."""
+    depths = self.depths and ','.join(map(str, self.depths))
+    values = {
+      'dataset': self.dataset,
+      'seeds': self.seeds,
+      'steps': self.steps,
+      'depths': depths,
+    }
+    return [
+      f'--{name}={value}' for name, value in values.items() if value is not None
+    ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +86,8 @@ class Run:
     config: a file of `configs/`, without its .py.
     overrides: fields that are set, by dotted name.
     departures: in words, what is not as the target declares; '' if nothing.
+    on_paper_data: whether the data go by the name of those that the target is
+      about.
   """
 
   name: str
@@ -78,6 +95,7 @@ class Run:
   config: str
   overrides: tuple[tuple[str, Any], ...]
   departures: str
+  on_paper_data: bool
 
   @property
   def seed(self) -> int:
@@ -149,44 +167,62 @@ def expand(member: Member, scale: Scale) -> list[Run]:
   Raises:
     UserError: the scale means nothing for it.
   """
+  own = load(member.config)
+  own.update_from_flattened_dict(dict(member.overrides))
+  full, paper_data = steps_of(own), own.dataset.name
   config, overrides = member.config, dict(member.overrides)
-  own = load(config)
-  own.update_from_flattened_dict(overrides)
-  full = steps_of(own)
+  source, name = scale.dataset, paper_data
+  if source is not None and source != paper_data:
+    name = dataset_name(source)
+    if member.config == 'digits':
+      raise UserError(
+        f'--dataset={source}: this target is of the digits; table6 and fig6 '
+        f'train the same networks on other data'
+      )
+    if source == 'digits':
+      config, overrides = 'digits', _digits(member)
+    else:
+      overrides |= _dataset_fields(own, source)
+  final = load(config)
+  final.update_from_flattened_dict(overrides)
+  steps = scale.steps or steps_of(final)
   words, suffix = [], ''
-  if scale.steps is not None and scale.steps != full:
-    overrides['duration'] = str(scale.steps)
-    # A short run has as many points in its curve as a long one.
-    overrides['run.eval_every'] = str(max(1, scale.steps // 20))
-    overrides['run.log_every'] = max(1, min(100, scale.steps // 20))
-    words.append(f'{scale.steps:,} of {full:,} steps')
-    suffix += f'-{scale.steps}steps'
-  dataset = own.dataset.name
-  if scale.dataset is not None and dataset_name(scale.dataset) != dataset:
-    name = dataset_name(scale.dataset)
-    if name == 'digits':
-      overrides = _digits(member, overrides)
-      config = 'digits'
-    words.append(f'{name} in place of {dataset}')
-    suffix += f'-{name}'
-  if scale.dataset is not None and config != 'digits':
-    overrides |= _dataset_fields(own, scale.dataset)
+  if steps != full:
+    of = 'of' if steps < full else 'steps in place of'
+    words.append(f'{steps:,} {of} {full:,} steps')
+    suffix += f'-{steps}steps'
+  if steps != full or steps != steps_of(final):
+    overrides |= _short(steps)
+  if name != paper_data:
+    words.append(f'{name} in place of {paper_data}')
+    suffix += f'-{re.sub(r"[^A-Za-z0-9_.]+", "_", name)}'
   seeds = member.seeds if scale.seeds is None else scale.seeds
   return [
     Run(
-      f'{stem_of(member)}{suffix}-seed{seed}',
-      suffix,
-      config,
-      tuple({**overrides, 'seed': seed}.items()),
-      '; '.join(words),
+      name=f'{stem_of(member)}{suffix}-seed{seed}',
+      suffix=suffix,
+      config=config,
+      overrides=tuple({**overrides, 'seed': seed}.items()),
+      departures='; '.join(words),
+      on_paper_data=name == paper_data,
     )
     for seed in range(seeds)
   ]
 
 
 def dataset_name(dataset: str) -> str:
-  """What to call the value of `--dataset`."""
-  return pathlib.Path(dataset).stem or dataset
+  """What to call the value of `--dataset`: cifar10.npz is cifar10."""
+  path = pathlib.Path(dataset)
+  if not _is_path(dataset):
+    return dataset
+  return path.stem if path.stem in PAPER_DATA else path.name
+
+
+def _is_path(dataset: str) -> bool:
+  """TFDS names may hold a slash, too, as in 'imagenette/160px'."""
+  path = pathlib.Path(dataset)
+  written_so = dataset.startswith(('/', '.', '~')) or path.suffix == '.npz'
+  return written_so or ('/' in dataset and path.exists()) or path.is_dir()
 
 
 def stem_of(member: Member) -> str:
@@ -197,31 +233,40 @@ def stem_of(member: Member) -> str:
 
 
 def check_dataset(dataset: str) -> None:
-  """Refuses a file or folder that is not there.
+  """Refuses a file or folder that is not there, or that holds no images.
 
   Raises:
     UserError: naming it.
   """
   path = pathlib.Path(dataset)
-  looks_like_path = '/' in dataset or path.suffix
-  if looks_like_path and not path.exists():
+  usable = path.is_dir() or (path.suffix == '.npz' and path.exists())
+  if (_is_path(dataset) or path.exists()) and not usable:
+    problem = 'is not such' if path.exists() else 'is not there'
     raise UserError(
-      f'--dataset={dataset}: there is no such file or folder; it can be '
-      f"'digits', a TFDS name such as cifar10, an .npz file, or a folder with "
-      f'train/<class>/* and val/<class>/*{did_you_mean(dataset, ["digits"])}'
+      f"--dataset={dataset} {problem}; it can be 'digits', a TFDS name such as "
+      f'cifar10, an .npz file, or a folder with train/<class>/* and '
+      f'val/<class>/*'
     )
 
 
-def _digits(member: Member, overrides: dict[str, Any]) -> dict[str, Any]:
+def _short(steps: int) -> dict[str, Any]:
+  """A short run has as many points in its curve as a long one."""
+  every = max(1, steps // 20)
+  return {
+    'duration': str(steps),
+    'run.eval_every': str(every),
+    'run.log_every': min(100, every),
+  }
+
+
+def _digits(member: Member) -> dict[str, Any]:
+  """What makes the config `digits` train the network of a member."""
   if not member.network.startswith('cifar_'):
     raise UserError(
       f'--dataset=digits: its images of 8x8 are too small for '
       f'{member.network}; it is for the CIFAR networks'
     )
-  kept = {
-    k: v for k, v in overrides.items() if k.startswith(('duration', 'run.'))
-  }
-  return kept | {'model.name': member.network}
+  return {'model.name': member.network}
 
 
 def _dataset_fields(

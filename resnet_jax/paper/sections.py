@@ -61,18 +61,14 @@ def build(
     UserError: the scale means nothing for the target, or a figure cannot be
       written.
   """
+  if root.exists() and not root.is_dir():
+    raise UserError(f'--runs={root} is not a folder; name that of the runs')
   selected = tuple(
     select(root, member, scale) for member, _ in runs_of(target, scale)
   )
   context = Context(target, root, scale, figures, selected)
   computed = not target.members
-  try:
-    blocks = _BUILDERS[target.name](context)
-  except OSError as e:
-    raise UserError(
-      f'the figures cannot be written to {figures}: {e.strerror or e}; name '
-      f'another folder'
-    ) from e
+  blocks = _BUILDERS[target.name](context)
   return Section(
     key=target.name,
     title=_title(target),

@@ -27,12 +27,8 @@ class Selected:
   @property
   def departures(self) -> str:
     """In words, what is not as the target declares; '' if nothing, or none."""
-    return self.records[0].departures if self.records else ''
-
-  @property
-  def complete(self) -> bool:
-    """Whether nothing of what the target declares is missing."""
-    return not self.departures and len(self.records) >= self.member.seeds
+    words = {record.departures for record in self.records} - {''}
+    return ' | '.join(sorted(words))
 
   def how(self, seeds: int) -> str:
     """In words: how near to the target are results of so many seeds."""
@@ -75,7 +71,9 @@ def _steps_there(root: pathlib.Path, member: Member) -> list[int]:
   """Of shrunk runs on the target's own data, the longest first."""
   pattern = re.compile(re.escape(stem_of(member)) + r'-(\d+)steps-seed\d+')
   matches = [pattern.fullmatch(path.name) for path in _folders(root)]
-  return sorted({int(m[1]) for m in matches if m}, reverse=True)
+  full = expand(member, Scale())[0].steps()
+  found = {int(m[1]) for m in matches if m}
+  return sorted((steps for steps in found if steps < full), reverse=True)
 
 
 def _seeds_there(root: pathlib.Path, member: Member, scale: Scale) -> int:

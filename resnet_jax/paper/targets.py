@@ -160,10 +160,16 @@ def runs_of(target: Target, scale: Scale) -> list[tuple[Member, list[Run]]]:
     for member in target.members
     if scale.depths is None or member.depth in scale.depths
   ]
-  if target.members and not members:
-    there = sorted({member.depth for member in target.members})
+  if not target.members and scale != Scale():
     raise UserError(
-      f'--depths leaves nothing of {target.name}, whose networks have '
-      f'{", ".join(map(str, there))} layers'
+      f'{target.name} is computed from the modules; there is nothing of it to '
+      f'narrow or to shrink'
     )
+  there = {member.depth for member in target.members}
+  for depth in scale.depths or ():
+    if depth not in there:
+      raise UserError(
+        f'--depths: {target.name} has no network of {depth} layers; it has '
+        f'{", ".join(map(str, sorted(there)))}'
+      )
   return [(member, expand(member, scale)) for member in members]
