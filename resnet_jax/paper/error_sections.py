@@ -180,8 +180,9 @@ def table6(context: Context) -> list[Block]:
       [
         'Ours is the mean over seeds, with the standard deviation, of the net '
         'with BN statistics recomputed over training images, as the authors '
-        "do. Parameters are the paper's; ours are counted in the section of "
-        'Table 1.',
+        "do. The difference of several seeds is to the paper's mean, where it "
+        "gives one. Parameters are the paper's; ours are counted in the "
+        'section of Table 1.',
         *context.missing(),
       ],
     )
