@@ -41,8 +41,11 @@ def compute(config: ml_collections.ConfigDict) -> None:
   crop = config.dataset.crop_size
   views = Views('single', (config.test.shorter_side,), crop)
   file = data.mean_file
+  # Whatever the run subtracts: this is about the file.
+  wanted = config.copy_and_resolve_references()
+  wanted.dataset.mean = 'pixel'
   with contextlib.suppress(UserError):  # it is not there, or of other pictures
-    data.normalization(config)
+    data.normalization(wanted)
     _log.info('%s is there already, and of these pictures', file)
     return
   _check_writable(file)

@@ -193,6 +193,9 @@ def test_the_mean_image_is_the_mean_of_centre_crops(folder, tmp_path):
   with np.load(file) as content:
     np.testing.assert_allclose(content['mean'], mean, rtol=1e-6)
     made_of = content['made_of']
+  written = file.stat().st_mtime_ns
+  assert 'is there already' in command.run_well(*words, '--mode=mean_image')
+  assert file.stat().st_mtime_ns == written
 
   pixel = '--config.dataset.mean=pixel'
   result = command.run(*words, pixel, '--config.test.shorter_side=20')
