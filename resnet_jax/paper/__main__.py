@@ -180,20 +180,20 @@ def _print_plan(
       f'{target.name} is computed from the modules; there is nothing to run'
     )
     return
-  print(f'{"run":42} {"M multiply-adds":>15} {"steps":>8} {"estimate":>9}')
-  if all(_is_done(options.runs, one, target) for one in runs):
+  done = {one for one in runs if _is_done(options.runs, one, target)}
+  if len(done) == len(runs):
     print(f'all {len(runs)} runs of {target.name} are done')
     return
   least = min(runs, key=measure.macs_of)
   rate = measure.rate(least)
+  print(f'{"run":42} {"M multiply-adds":>15} {"steps":>8} {"estimate":>9}')
   total, parallel = 0.0, options.parallel or _parallel(target)
   for one in runs:
-    done = _is_done(options.runs, one, target)
-    seconds = 0.0 if done else rate.seconds(one)
+    seconds = 0.0 if one in done else rate.seconds(one)
     total += seconds
     print(
       f'{one.name:42} {measure.macs_of(one) / 1e6:15,.1f} {one.steps():8,} '
-      f'{"done" if done else _duration(seconds):>9}'
+      f'{"done" if one in done else _duration(seconds):>9}'
       f'{f"  [{one.departures}]" if one.departures else ""}'
     )
   at_a_time = f', {parallel} at a time' if parallel > 1 else ''
@@ -208,16 +208,12 @@ def _print_plan(
 def _duration(seconds: float) -> str:
   if seconds < 3600:
     return f'{math.ceil(seconds / 60)} min'
-  return (
-    f'{seconds / 3600:,.0f} h'
-    if seconds > 36_000
-    else f'{seconds / 3600:.1f} h'
-  )
+  return f'{seconds / 3600:,.{0 if seconds > 36_000 else 1}f} h'
 
 
 def _parallel(target: targets.Target) -> int:
-  """The digits' networks are too small to share the work of one out."""
-  if target.name != 'degradation':
+  """Runs at a time: one, or one for each core where one core is enough."""
+  if not target.one_core:
     return 1
   if hasattr(os, 'sched_getaffinity'):  # not on a Mac
     return min(len(os.sched_getaffinity(0)), 8)

@@ -18,6 +18,7 @@ class Target:
     views: how they are tested besides the test in the loop.
     ensemble: whether they are also tested together.
     responses: whether the responses of their layers are measured, of seed 0.
+    one_core: whether its networks are too small to gain from a second core.
     label: what a reader must know of it when all of it has been run.
   """
 
@@ -27,6 +28,7 @@ class Target:
   views: str | None = None
   ensemble: bool = False
   responses: bool = False
+  one_core: bool = False
   label: str = 'in full'
 
 
@@ -129,6 +131,7 @@ _ALL = (
     'The finding of the paper, on 1,797 digits, in minutes',
     (*_digits('plain', 20, 32, 44, 56), *_digits('resnet', 20, 32, 44, 56)),
     responses=True,
+    one_core=True,
     label='300 steps of 64 on digits of 8x8 pixels; not in the paper',
   ),
 )
