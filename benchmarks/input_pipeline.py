@@ -28,9 +28,9 @@ import tensorflow as tf
 from PIL import Image
 from sklearn import datasets
 
-from resnet_jax import config_file
-from resnet_jax.data.pictures import SUFFIXES, FileRecords
-from resnet_jax.data.streamed_feed import StreamedFeed
+from resnet_jax.config.file import load_config
+from resnet_jax.data.streamed.feed import StreamedFeed
+from resnet_jax.data.streamed.sources import SUFFIXES, FileRecords
 
 ROOT = pathlib.Path(__file__).parent.parent
 _BATCH = 32
@@ -106,7 +106,7 @@ def bare(files: list[str], *, antialias: bool) -> Callable[[], None]:
 def ours(files: list[str], *, antialias: bool) -> Callable[[], None]:
   """The training input of configs/imagenet_resnet50.py."""
   path = ROOT / 'configs' / 'imagenet_resnet50.py'
-  config = config_file.load(str(path))
+  config = load_config(str(path))
   config.batch_size = _BATCH
   config.dataset.antialias = antialias
   records = FileRecords.of(files, [0] * len(files))

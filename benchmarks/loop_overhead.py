@@ -17,7 +17,8 @@ import time
 import jax
 import ml_collections
 
-from resnet_jax import config_file, experiment, train
+from resnet_jax import experiment, train
+from resnet_jax.config.file import load_config
 from resnet_jax.console import start_logging
 from resnet_jax.placement import replicate
 from resnet_jax.state import TrainMetrics
@@ -33,7 +34,7 @@ def main() -> None:
   arguments = parser.parse_args()
 
   start_logging()
-  config = config_file.load(str(ROOT / 'configs' / 'digits_resnet20.py'))
+  config = load_config(str(ROOT / 'configs' / 'digits_resnet20.py'))
   config.model.name = arguments.model
   config.duration = f'{arguments.steps} steps'
   config.bn_recompute_batches = 0

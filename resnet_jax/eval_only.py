@@ -8,19 +8,15 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from resnet_jax import (
-  checkpoint,
-  config_checks,
-  environment,
-  experiment,
-  finetune,
-  telemetry,
-)
-from resnet_jax import config as config_lib
+from resnet_jax import experiment
+from resnet_jax.config import checks
+from resnet_jax.config.file import to_json
+from resnet_jax.config.plan import create_model
 from resnet_jax.data.feed import Data
 from resnet_jax.errors import UserError
 from resnet_jax.evaluate import Evaluator
 from resnet_jax.placement import replicate
+from resnet_jax.runs import checkpoint, environment, finetune, telemetry
 from resnet_jax.scores import Result, Scores, average, tally
 
 _log = logging.getLogger('resnet_jax')
@@ -60,7 +56,7 @@ def evaluate_saved(
   found = found or _newest_of_each(workdir)
   if config is None:
     config = config_of(found[0])
-  config_checks.check(config)
+  checks.check(config)
   data = experiment.load_data(config)
   evaluator = Evaluator(config, data)
   _log.info('%s', experiment.describe_data(data, evaluator))
@@ -83,7 +79,7 @@ def evaluate_saved(
     _log.info('%s: %s of %s by class', per_class, split, name)
   if results_file is not None:
     content = {
-      'config': config_lib.to_json(config),
+      'config': to_json(config),
       'data': data.fingerprint,
       'data_name': data.name,
       'examples': data.sizes,
@@ -126,7 +122,7 @@ def _scores(
   )
   if found.meta['data'] != data.fingerprint:
     _log.info('%s was trained on other data than these', found.path)
-  model = config_lib.create_model(config, num_classes=classes)
+  model = create_model(config, num_classes=classes)
   _log.info('%s', experiment.describe_network(model, config, data))
   template = jax.eval_shape(
     model.init, jax.random.key(0), jnp.zeros((1, *data.image_shape))

@@ -10,7 +10,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from resnet_jax import config as config_lib
+from resnet_jax.config.plan import views_of
 from resnet_jax.console import Progress
 from resnet_jax.data.feed import Data, Part
 from resnet_jax.models import ResNet
@@ -30,7 +30,7 @@ class Evaluator:
 
   def __init__(self, config: ml_collections.ConfigDict, data: Data) -> None:
     self._data = data
-    self.views = config_lib.views_of(config)
+    self.views = views_of(config)
     self.splits = [split for split in data.sizes if split != 'train']
     largest = max(data.sizes[split] for split in self.splits)
     devices = jax.device_count()

@@ -14,24 +14,17 @@ import ml_collections
 import numpy as np
 import optax
 
-from resnet_jax import (
-  checkpoint,
-  config_checks,
-  environment,
-  finetune,
-  models,
-  optim,
-  schedules,
-  state,
-  step,
-)
-from resnet_jax import config as config_lib
+from resnet_jax import models, optim, schedules, state, step
+from resnet_jax.config import checks
+from resnet_jax.config.file import to_json
+from resnet_jax.config.plan import Plan, create_model, has_bn, make_plan
 from resnet_jax.data.feed import Data, Feed
 from resnet_jax.data.load import load
 from resnet_jax.data.normalization import Normalization
 from resnet_jax.errors import UserError
 from resnet_jax.evaluate import Evaluator, recompute_batch_stats
 from resnet_jax.placement import AXIS
+from resnet_jax.runs import checkpoint, environment, finetune
 
 _log = logging.getLogger('resnet_jax')
 
@@ -43,7 +36,7 @@ class Experiment:
   config: ml_collections.ConfigDict
   data: Data
   normalization: Normalization
-  plan: config_lib.Plan
+  plan: Plan
   model: models.Network
   optimizer: optax.GradientTransformationExtraArgs
   schedule: schedules.Schedule
@@ -100,7 +93,7 @@ class Experiment:
   def meta(self) -> dict[str, Any]:
     """What a checkpoint of this run must tell."""
     return {
-      'config': config_lib.to_json(self.config),
+      'config': to_json(self.config),
       'data': self.data.fingerprint,
       'num_classes': len(self.data.class_names),
       'class_names': list(self.data.class_names),
@@ -121,19 +114,19 @@ def build(
   Raises:
     UserError: what is asked for cannot be run, here or anywhere.
   """
-  config_checks.check_devices(config, jax.device_count())
+  checks.check_devices(config, jax.device_count())
   data = load_data(config)
   if origin is None:
     normalization = data.normalization(config)
   else:
     normalization = finetune.normalization_of(origin)
-  plan = config_lib.plan(config, data.sizes['train'])
+  plan = make_plan(config, data.sizes['train'])
   schedule = schedules.create(
     config.schedule, steps=plan.steps, steps_per_epoch=plan.steps_per_epoch
   )
   if schedule.name == 'plateau':
-    config_checks.check_validation(config, data.sizes)
-  model = config_lib.create_model(
+    checks.check_validation(config, data.sizes)
+  model = create_model(
     config, num_classes=len(data.class_names), axis_name=AXIS
   )
   _check_image_size(model, data)
@@ -172,7 +165,7 @@ def describe(experiment: Experiment) -> str:
   devices, hosts = jax.local_device_count(), jax.process_count()
   batch = config.batch_size
   norm = 'no BN'
-  if config_lib.has_bn(config):
+  if has_bn(config):
     norm = f'BN over groups of {config.model.bn_group_size or batch}'
   plural = '' if hosts == 1 else 's'
   parts = config.run.microbatches

@@ -24,9 +24,11 @@ import jax
 from absl import app, flags
 from ml_collections import config_flags
 
-from resnet_jax import config_file, eval_only, interruption, mean_image, train
+from resnet_jax import eval_only, mean_image, train
+from resnet_jax.config.file import check_overrides, load_config
 from resnet_jax.console import console, start_logging
 from resnet_jax.errors import UserError
+from resnet_jax.runs import interruption
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'Config file; its fields can be set with --config.FIELD=VALUE'
@@ -103,7 +105,7 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
   """
   files = re.findall(r'^--?config[=\n](.+)$', '\n'.join(argv), re.MULTILINE)
   if files:
-    config_file.check_overrides(config_file.load(files[-1]), list(argv))
+    check_overrides(load_config(files[-1]), list(argv))
   elif any(re.match(r'--?(no)?config\.', a) for a in argv):
     raise UserError('--config.FIELD=VALUE needs --config=FILE before it')
   try:

@@ -8,10 +8,11 @@ import jax
 import ml_collections
 import numpy as np
 
-from resnet_jax import config_checks, experiment
+from resnet_jax import experiment
+from resnet_jax.config import checks
 from resnet_jax.console import Progress
+from resnet_jax.data.views import Views
 from resnet_jax.errors import UserError
-from resnet_jax.views import Views
 
 _log = logging.getLogger('resnet_jax')
 
@@ -29,7 +30,7 @@ def compute(config: ml_collections.ConfigDict) -> None:
     UserError: the data are no pictures, cannot be read, or their folder cannot
       be written to.
   """
-  config_checks.check(config)
+  checks.check(config)
   if not config.dataset.crop_size:
     raise UserError(
       'the mean image of small images is computed whenever they are loaded; '

@@ -9,6 +9,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 # The pmap axis that a batch is shared out over.
 AXIS = 'batch'
 
+# Purposes of randomness: each has a key of its own under the run's seed.
+INIT, AUGMENT, DROPOUT = 0, 1, 2
+
 
 def replicas() -> jax.Array:
   """The number of each of this host's devices among all, int32."""

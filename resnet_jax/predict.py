@@ -22,16 +22,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from resnet_jax import checkpoint, finetune, models
+from resnet_jax import models
 from resnet_jax.console import start_logging
-from resnet_jax.data.picture_views import ViewReader
-from resnet_jax.data.pictures import SUFFIXES, FileRecords
+from resnet_jax.data.streamed.sources import SUFFIXES, FileRecords
+from resnet_jax.data.streamed.views import ViewReader
+from resnet_jax.data.views import NAMES, Views
 from resnet_jax.errors import UserError
 from resnet_jax.evaluate import score
 from resnet_jax.models import dense
 from resnet_jax.placement import replicate
+from resnet_jax.runs import checkpoint, finetune
 from resnet_jax.step import make_score_step
-from resnet_jax.views import NAMES, Views
 
 
 @dataclasses.dataclass(frozen=True)

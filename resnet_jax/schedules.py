@@ -13,7 +13,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from resnet_jax import durations
+from resnet_jax.config import durations
 from resnet_jax.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:

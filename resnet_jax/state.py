@@ -11,7 +11,7 @@ import optax
 
 from resnet_jax.data.normalization import Normalization
 from resnet_jax.models import Network
-from resnet_jax.randomness import INIT
+from resnet_jax.placement import INIT
 from resnet_jax.schedules import Schedule, ScheduleState
 
 NEVER = np.iinfo(np.int32).max

@@ -19,8 +19,7 @@ import optax
 
 from resnet_jax.data.feed import MakeBatch
 from resnet_jax.models import Network
-from resnet_jax.placement import AXIS, shard
-from resnet_jax.randomness import DROPOUT
+from resnet_jax.placement import AXIS, DROPOUT, shard
 from resnet_jax.schedules import Schedule
 from resnet_jax.state import (
   NEVER,

@@ -11,21 +11,21 @@ from typing import Any
 import jax
 import ml_collections
 
-from resnet_jax import (
+from resnet_jax import experiment
+from resnet_jax.config import checks
+from resnet_jax.config.file import to_json
+from resnet_jax.errors import UserError
+from resnet_jax.evaluate import variables_of
+from resnet_jax.placement import replicate
+from resnet_jax.runs import (
   checkpoint,
-  config_checks,
   curves,
   environment,
-  experiment,
   finetune,
   resume,
   telemetry,
 )
-from resnet_jax import config as config_lib
-from resnet_jax.errors import UserError
-from resnet_jax.evaluate import variables_of
-from resnet_jax.interruption import Cadence, Interrupted, StopSignals
-from resnet_jax.placement import replicate
+from resnet_jax.runs.interruption import Cadence, Interrupted, StopSignals
 from resnet_jax.scores import Result
 from resnet_jax.state import NEVER, TrainMetrics, TrainState
 
@@ -56,7 +56,7 @@ def train(
     UserError: something the user can mend; what was saved before stays.
     Interrupted: SIGTERM or SIGINT; everything is saved.
   """
-  config_checks.check(config)
+  checks.check(config)
   telemetry.make_workdir(workdir)
   series = checkpoint.Series(
     workdir / 'checkpoints' / 'latest', keep=config.run.checkpoints_kept
@@ -143,9 +143,7 @@ class Trainer:
     # Of the sessions before this one.
     self._seconds_before = newest.meta.get('seconds', {}) if newest else {}
 
-    telemetry.write_json(
-      workdir / 'config.json', config_lib.to_json(run.config)
-    )
+    telemetry.write_json(workdir / 'config.json', to_json(run.config))
     telemetry.write_json(workdir / 'environment.json', environment.describe())
     self.clock = telemetry.Clock()
     self.reporter = telemetry.Reporter(

@@ -4,7 +4,6 @@ Scores are probabilities, averaged over the views of an image; they are kept as
 logarithms, which lose nothing where they are small.
 """
 
-import dataclasses
 import functools
 from typing import Any
 
@@ -12,46 +11,9 @@ import jax
 import jax.numpy as jnp
 
 from resnet_jax.data.normalization import Normalization
+from resnet_jax.data.views import Views
 from resnet_jax.models import ResNet
 from resnet_jax.models.dense import dense_logits
-
-# 'single': the central crop, or an image of a small set as it is. 'ten_crop':
-# four corners and centre, and their mirror images (Tables 2 and 3). 'dense':
-# the whole image and its mirror image at several scales (Table 4).
-NAMES = ('single', 'ten_crop', 'dense')
-
-
-@dataclasses.dataclass(frozen=True)
-class Views:
-  """How an image is looked at.
-
-  Attributes:
-    name: one of `NAMES`.
-    shorter_sides: pixels, one for each scale; () takes images as they are.
-    crop: pixels of the crops, or of those trained on where `name` is 'dense'.
-  """
-
-  name: str
-  shorter_sides: tuple[int, ...]
-  crop: int
-
-  @property
-  def crops(self) -> int:
-    """How many crops of an image the host cuts out."""
-    return 5 if self.name == 'ten_crop' else 1
-
-  def describe(self) -> str:
-    """In words: 'ten crops of 224 at shorter side 256'."""
-    if not self.shorter_sides:
-      return 'each image as it is'
-    kind = {
-      'single': f'centre crop of {self.crop}',
-      'ten_crop': f'ten crops of {self.crop}',
-      'dense': 'densely, and flipped,',
-    }[self.name]
-    sides = ', '.join(map(str, self.shorter_sides))
-    plural = 's' if len(self.shorter_sides) > 1 else ''
-    return f'{kind} at shorter side{plural} {sides}'
 
 
 def log_probabilities(

@@ -8,16 +8,17 @@ import sys
 import jax
 import numpy as np
 
-from resnet_jax import config_file, experiment
-from resnet_jax.checkpoint import flatten
+from resnet_jax import experiment
+from resnet_jax.config.file import load_config
 from resnet_jax.evaluate import variables_of
 from resnet_jax.placement import replicate
+from resnet_jax.runs.checkpoint import flatten
 from resnet_jax.state import TrainMetrics
 from tests import command
 
 
 def main(npz: str, dtype: str, group: str, steps: str, out: str) -> None:
-  config = config_file.load(command.TINY[0].split('=')[1])
+  config = load_config(command.TINY[0].split('=')[1])
   config.dataset.npz = npz
   config.model.name = 'cifar_resnet8'
   config.model.dtype = dtype

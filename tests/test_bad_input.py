@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from resnet_jax import checkpoint
+from resnet_jax.runs import checkpoint
 from tests import command
 
 # What is wrong, the words that must tell of it and of its mend, and for how

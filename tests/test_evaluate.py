@@ -31,7 +31,8 @@ def by_hand(trained, digits_npz):
   """Errors and loss from the plain module, one example at a time."""
   import jax
 
-  from resnet_jax import checkpoint, models
+  from resnet_jax import models
+  from resnet_jax.runs import checkpoint
 
   found = checkpoint.read_step(trained / 'checkpoints' / 'latest' / '30')
   tree = {}

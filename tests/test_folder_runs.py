@@ -9,9 +9,9 @@ import time
 import numpy as np
 import pytest
 
-from resnet_jax import checkpoint
+from resnet_jax.runs import checkpoint
 from tests import command
-from tests.pictures import CLASSES, SMALL, write_folder
+from tests.data.streamed.pictures import CLASSES, SMALL, write_folder
 
 pytest.importorskip('tensorflow')
 
@@ -175,9 +175,9 @@ def test_the_mean_image_is_the_mean_of_centre_crops(folder, tmp_path):
   words = (*on(folder), f'--config.dataset.mean_file={file}')
   command.run_well(*words, '--mode=mean_image')
   from configs import finetune_folder
-  from resnet_jax.data import pictures
-  from resnet_jax.data.picture_views import ViewReader
-  from resnet_jax.views import Views
+  from resnet_jax.data.streamed import sources as pictures
+  from resnet_jax.data.streamed.views import ViewReader
+  from resnet_jax.data.views import Views
 
   dataset = finetune_folder.get_config().dataset
   dataset.folder = str(folder)

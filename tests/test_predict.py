@@ -11,7 +11,7 @@ from PIL import Image
 
 from resnet_jax import models, predict, weights
 from resnet_jax.weights.__main__ import run as weights_command
-from tests.pictures import write_folder
+from tests.data.streamed.pictures import write_folder
 
 pytest.importorskip('tensorflow')
 # TensorFlow uses APIs of NumPy and of Python in ways that warn.

@@ -7,7 +7,8 @@ import pytest
 from jax import numpy as jnp
 
 from configs import common
-from resnet_jax import durations, optim, schedules
+from resnet_jax import optim, schedules
+from resnet_jax.config import durations
 from resnet_jax.errors import UserError
 
 PARAMS = {

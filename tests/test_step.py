@@ -4,9 +4,11 @@ import jax
 import numpy as np
 import pytest
 
-from resnet_jax import config_checks, config_file, experiment
-from resnet_jax.checkpoint import flatten
+from resnet_jax import experiment
+from resnet_jax.config import checks
+from resnet_jax.config.file import load_config
 from resnet_jax.placement import replicate
+from resnet_jax.runs.checkpoint import flatten
 from resnet_jax.state import TrainMetrics
 
 pytestmark = pytest.mark.usefixtures('quick_compilation')
@@ -14,7 +16,7 @@ pytestmark = pytest.mark.usefixtures('quick_compilation')
 
 def after(digits_npz, steps=2, **fields):
   """The state after some steps, by name."""
-  config = config_file.load('configs/digits_resnet20.py')
+  config = load_config('configs/digits_resnet20.py')
   config.update_from_flattened_dict(
     {
       'dataset.npz': str(digits_npz),
@@ -25,7 +27,7 @@ def after(digits_npz, steps=2, **fields):
     }
     | fields
   )
-  config_checks.check(config)
+  checks.check(config)
   run = experiment.build(config)
   state, metrics = replicate((run.initial_state(), TrainMetrics.empty()))
   step = run.train_step()

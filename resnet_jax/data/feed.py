@@ -15,7 +15,7 @@ import ml_collections
 import numpy as np
 
 from resnet_jax.data.normalization import Normalization
-from resnet_jax.views import Views
+from resnet_jax.data.views import Views
 
 # (step, common, share, normalization) -> images, float32 [examples, height,
 # width, channels], and labels, int32 [examples], of one device. Compiled.

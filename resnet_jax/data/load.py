@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from resnet_jax.data import pictures, sources
 from resnet_jax.data.feed import Data
-from resnet_jax.data.resident import ResidentData
-from resnet_jax.data.streamed import StreamedData
+from resnet_jax.data.resident import sources
+from resnet_jax.data.resident.data import ResidentData
+from resnet_jax.data.streamed import sources as pictures
+from resnet_jax.data.streamed.data import StreamedData
 
 if TYPE_CHECKING:
   import ml_collections

@@ -9,14 +9,28 @@ and a resumed run finds its place by the step alone.
 import functools
 from collections.abc import Callable
 
+import flax.struct
+import jax
 import numpy as np
 
-from resnet_jax.data.on_device import Order
+from resnet_jax.errors import UserError
 
 
-@functools.lru_cache(
-  maxsize=4
-)  # a batch needs two, and two may be made at once
+@flax.struct.dataclass
+class Order:
+  """Two epochs in a row: a batch may end the first and open the second.
+
+  Attributes:
+    first: number of the first of the two epochs, int32.
+    indices: their examples, int32 [2, n].
+  """
+
+  first: jax.Array
+  indices: jax.Array
+
+
+# A batch needs two epochs, and two batches may be made at once.
+@functools.lru_cache(maxsize=4)
 def epoch_order(seed: int, epoch: int, examples: int) -> np.ndarray:
   """The examples of one epoch in their order, int32 [examples]."""
   shuffler = np.random.default_rng((seed, epoch))
@@ -33,6 +47,23 @@ def examples_at(
   first, last = int(epochs.min()), int(epochs.max())
   orders = [epoch_order(seed, e, examples) for e in range(first, last + 1)]
   return np.stack(orders)[epochs - first, positions % examples], epochs
+
+
+def held_out(
+  name: str, total: int, examples: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """The `examples` of `total` that are held out, and the rest, in order.
+
+  Raises:
+    UserError: there are not as many, or none would be left.
+  """
+  if not 0 < examples < total:
+    raise UserError(
+      f'config.dataset.validation_examples is {examples}; {name} has {total} '
+      f'training examples, so it can be 0 to {total - 1}'
+    )
+  order = np.random.default_rng(seed).permutation(total)
+  return np.sort(order[:examples]), np.sort(order[examples:])
 
 
 class OrderFeed:

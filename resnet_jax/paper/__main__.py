@@ -24,14 +24,12 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 import jax
 
-from resnet_jax import telemetry
 from resnet_jax.console import console, start_logging
 from resnet_jax.errors import UserError
-from resnet_jax.interruption import Interrupted
+from resnet_jax.paper import cost as measure
 from resnet_jax.paper import (
   figures,
   jobs,
-  measure,
   records,
   report,
   response_sections,
@@ -42,6 +40,8 @@ from resnet_jax.paper import (
   text,
 )
 from resnet_jax.paper.runs import RUNS, Run, Scale, check_dataset
+from resnet_jax.runs import telemetry
+from resnet_jax.runs.interruption import Interrupted
 
 _log = logging.getLogger('resnet_jax')
 

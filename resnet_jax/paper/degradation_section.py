@@ -7,7 +7,7 @@ from resnet_jax.paper.context import (
   how_of,
   label_of,
 )
-from resnet_jax.paper.curve_sections import by_kind, curve_figure
+from resnet_jax.paper.curves import by_kind, curve_figure
 from resnet_jax.paper.document import (
   Block,
   Cell,

@@ -10,12 +10,12 @@ import sys
 from collections.abc import Callable
 from typing import IO
 
-from resnet_jax import telemetry
 from resnet_jax.errors import UserError
 from resnet_jax.paper import records
-from resnet_jax.paper.measure import work_of
+from resnet_jax.paper.cost import work_of
 from resnet_jax.paper.runs import Run
 from resnet_jax.paper.targets import Target
+from resnet_jax.runs import telemetry
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,10 +14,10 @@ import types
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from resnet_jax import config as config_lib
+from resnet_jax.config.file import result_changes, to_json
 from resnet_jax.errors import UserError, first_line
 from resnet_jax.paper.runs import PAPER_DATA, Run
-from resnet_jax.telemetry import read_metrics
+from resnet_jax.runs.telemetry import read_metrics
 
 _RESPONSES = {
   'definition': dict,
@@ -299,8 +299,8 @@ def _check_same(
   """Refuses what is of another run; `besides` says what is to differ."""
   wanted = run.configuration()
   wanted.update_from_flattened_dict(dict(besides))
-  wanted = config_lib.to_json(wanted)
-  changes = config_lib.result_changes(config, wanted)
+  wanted = to_json(wanted)
+  changes = result_changes(config, wanted)
   if not run.on_paper_data:  # the paper's are known by their numbers
     for field in ('name', 'npz', 'folder'):
       pair = config.get('dataset', {}).get(field), wanted['dataset'][field]

@@ -19,17 +19,12 @@ import ml_collections
 import numpy as np
 from flax import traverse_util
 
-from resnet_jax import (
-  checkpoint,
-  config_checks,
-  errors,
-  eval_only,
-  experiment,
-  finetune,
-)
-from resnet_jax import config as config_lib
+from resnet_jax import errors, eval_only, experiment
+from resnet_jax.config import checks
+from resnet_jax.config.plan import create_model, views_of
 from resnet_jax.data.feed import Data
 from resnet_jax.models import ResNet
+from resnet_jax.runs import checkpoint, finetune
 
 _log = logging.getLogger('resnet_jax')
 
@@ -111,7 +106,7 @@ def measure(
   found = checkpoint.read_step(path)
   if config is None:
     config = eval_only.config_of(found)
-  config_checks.check(config)
+  checks.check(config)
   config = config.copy_and_resolve_references()
   finetune.adopt_network(config, found)
   data = experiment.load_data(config)
@@ -119,7 +114,7 @@ def measure(
     _log.info('%s was trained on other data than these', found.path)
   # The head gives no response, so the data may well be of other classes.
   classes = len(found.meta['class_names'])
-  model = config_lib.create_model(config, num_classes=classes)
+  model = create_model(config, num_classes=classes)
   template = jax.eval_shape(
     model.init, jax.random.key(0), jnp.zeros((1, *data.image_shape))
   )
@@ -332,7 +327,7 @@ def _first_images(
     raise errors.UserError('layer responses are measured on one host; use one')
   config = config.copy_and_resolve_references()
   config.test.views = 'single'
-  views = config_lib.views_of(config)
+  views = views_of(config)
   batches, count = [], 0
   for part in data.parts(definition.split, views, definition.batch_size):
     batches.append(part.images[part.ids >= 0, 0])

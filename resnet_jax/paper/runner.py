@@ -12,14 +12,14 @@ import time
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from resnet_jax import telemetry
 from resnet_jax.console import clock_face, console
 from resnet_jax.errors import UserError
-from resnet_jax.interruption import Interrupted
 from resnet_jax.paper import records
 from resnet_jax.paper.jobs import Job, Options, last_words, start, trained
 from resnet_jax.paper.runs import Run
 from resnet_jax.paper.targets import Target
+from resnet_jax.runs import telemetry
+from resnet_jax.runs.interruption import Interrupted
 
 _log = logging.getLogger('resnet_jax')
 

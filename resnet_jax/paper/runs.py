@@ -7,7 +7,9 @@ from typing import Any
 
 import ml_collections
 
-from resnet_jax import config_file, durations, models
+from resnet_jax import models
+from resnet_jax.config import durations
+from resnet_jax.config.file import load_config
 from resnet_jax.errors import UserError
 
 # Where runs are kept unless --runs says otherwise.
@@ -150,7 +152,7 @@ def load(config: str) -> ml_collections.ConfigDict:
       f'the config files are not beside the package, in {CONFIGS}; run the '
       f'paper from a clone of the repository, or install it with pip -e'
     )
-  return config_file.load(str(CONFIGS / f'{config}.py'))
+  return load_config(str(CONFIGS / f'{config}.py'))
 
 
 def steps_of(config: ml_collections.ConfigDict) -> int:

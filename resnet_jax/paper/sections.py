@@ -11,22 +11,16 @@ from resnet_jax.errors import UserError
 from resnet_jax.paper.context import (
   Context,
 )
-from resnet_jax.paper.curve_sections import fig1, fig4, fig6
+from resnet_jax.paper.curves import fig1, fig4, fig6
 from resnet_jax.paper.degradation_section import digits
 from resnet_jax.paper.document import (
   Section,
-)
-from resnet_jax.paper.error_sections import (
-  table2,
-  table3,
-  table4,
-  table5,
-  table6,
 )
 from resnet_jax.paper.response_sections import fig7
 from resnet_jax.paper.runs import Scale
 from resnet_jax.paper.selection import select
 from resnet_jax.paper.size_sections import fig3, table1
+from resnet_jax.paper.tables import table2, table3, table4, table5, table6
 from resnet_jax.paper.targets import TARGETS, Target, runs_of
 
 _BUILDERS = {

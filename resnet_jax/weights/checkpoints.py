@@ -15,10 +15,11 @@ from typing import Any
 
 from flax import traverse_util
 
-from resnet_jax import checkpoint, models
+from resnet_jax import models
 from resnet_jax.data.normalization import Normalization
 from resnet_jax.errors import UserError
-from resnet_jax.finetune import NETWORK
+from resnet_jax.runs import checkpoint
+from resnet_jax.runs.finetune import NETWORK
 from resnet_jax.weights import architecture, convert, files
 
 _log = logging.getLogger('resnet_jax')

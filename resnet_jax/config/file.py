@@ -1,0 +1,172 @@
+"""Reads a config file, and what the command line sets in it."""
+
+import importlib.util
+import json
+import pathlib
+import re
+import sys
+from typing import Any
+
+import ml_collections
+from absl import flags
+
+from resnet_jax.errors import UserError, did_you_mean
+
+
+def load_config(path: str) -> ml_collections.ConfigDict:
+  """What `get_config()` of the file `path` returns.
+
+  Raises:
+    UserError: there is no such file, or it is no config file.
+  """
+  file = pathlib.Path(path)
+  if not file.is_file():
+    raise UserError(_no_file(file))
+  # Config files import `configs.common`, from wherever we are run.
+  root = str(file.resolve().parent.parent)
+  if root not in sys.path:
+    sys.path.append(root)
+  spec = importlib.util.spec_from_file_location('_config_file', file)
+  if spec is None:
+    raise UserError(f'--config: {file} is not a Python file')
+  module = importlib.util.module_from_spec(spec)
+  try:
+    spec.loader.exec_module(module)
+    config = module.get_config()
+  except Exception as e:  # the file is the user's: it may raise anything
+    raise UserError(
+      f'--config: {file} cannot be read: {type(e).__name__}: {e}. It must '
+      f'define get_config(); see configs/common.py'
+    ) from e
+  if not isinstance(config, ml_collections.ConfigDict):
+    raise UserError(
+      f'--config: get_config() of {file} returns {config!r}; it must return '
+      f'the ConfigDict of configs/common.py with what differs set'
+    )
+  _check_fields(file, config)
+  return config
+
+
+def check_overrides(config: ml_collections.ConfigDict, argv: list[str]) -> None:
+  """Refuses `--config.x=y` in `argv` where x is no field, or y no such value.
+
+  Raises:
+    UserError: naming the nearest field there is, or the type that it has.
+  """
+  known = fields(config.to_dict())
+  for argument in argv:
+    match = re.match(
+      r'--?(?:no)?config\.([^=]+)(?:=(.*))?', argument, re.DOTALL
+    )
+    if not match:
+      continue
+    name, text = match.groups()
+    if name in known:
+      if text is not None:
+        _check_type(name, known[name], text)
+      continue
+    if any(field.startswith(f'{name}.') for field in known):
+      raise UserError(
+        f'--config.{name} is a group of fields; set one of them: '
+        f'{", ".join(f for f in known if f.startswith(f"{name}."))}'
+      )
+    leaf = name.split('.')[-1]
+    same_leaf = [field for field in known if field.split('.')[-1] == leaf]
+    guess = did_you_mean(name, same_leaf or known)
+    if same_leaf and not guess:  # the right leaf in quite another group
+      guess = f' (did you mean {same_leaf[0]!r}?)'
+    raise UserError(
+      f'there is no field config.{name}{guess}; '
+      f'configs/common.py lists them all'
+    )
+
+
+def to_json(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """`config` in the types of JSON, as it is written to disk."""
+  return json.loads(json.dumps(config.to_dict()))
+
+
+def result_changes(
+  old: dict[str, Any], new: dict[str, Any]
+) -> dict[str, tuple[Any, Any]]:
+  """Fields that differ and change the result: field to (old, new) value.
+
+  What is in `run` changes nothing, and where the data lies does not either:
+  its content has a fingerprint of its own. Nor does where training started
+  from: it has been loaded.
+  """
+  free = (
+    'run.',
+    'dataset.data_dir',
+    'dataset.npz',
+    'dataset.name',
+    'dataset.folder',
+    'dataset.max_damaged',
+    'dataset.mean_file',
+    'finetune.checkpoint',
+  )
+  old, new = fields(old), fields(new)
+  return {
+    field: (old.get(field), new.get(field))
+    for field in sorted(old.keys() | new.keys())
+    if not field.startswith(free) and old.get(field) != new.get(field)
+  }
+
+
+def fields(tree: dict[str, Any], prefix: str = '') -> dict[str, Any]:
+  """The leaves of a config by dotted name, such as `model.name`."""
+  leaves = {}
+  for key, value in tree.items():
+    if isinstance(value, dict):
+      leaves |= fields(value, f'{prefix}{key}.')
+    else:
+      leaves[prefix + key] = value
+  return leaves
+
+
+def _check_fields(
+  file: pathlib.Path, config: ml_collections.ConfigDict
+) -> None:
+  """Refuses fields that a config file made up, or left out."""
+  try:
+    from configs import common
+  except ImportError:  # there is nothing to compare with
+    return
+  known = fields(common.get_config().to_dict())
+  found = fields(config.to_dict())
+  for name in sorted(found.keys() - known.keys()):
+    raise UserError(
+      f'--config: {file} sets {name!r}, and there is no such field'
+      f'{did_you_mean(name, known)}; configs/common.py lists them all'
+    )
+  for name in sorted(known.keys() - found.keys()):
+    raise UserError(
+      f'--config: {file} has no field {name!r}; start from '
+      f'configs.common.get_config(), which has them all'
+    )
+
+
+def _check_type(name: str, default: Any, text: str) -> None:
+  kinds = {
+    bool: (flags.BooleanParser(), 'True or False'),
+    int: (flags.IntegerParser(), 'a whole number'),
+    float: (flags.FloatParser(), 'a number'),
+  }
+  if type(default) not in kinds:
+    return
+  parser, kind = kinds[type(default)]
+  try:
+    parser.parse(text)
+  except ValueError as e:
+    raise UserError(
+      f'config.{name} cannot be {text!r}; it must be {kind}, such as {default}'
+    ) from e
+
+
+def _no_file(file: pathlib.Path) -> str:
+  folder = file.parent if file.parent.is_dir() else pathlib.Path('configs')
+  names = [f.name for f in sorted(folder.glob('*.py'))]
+  return (
+    f'--config: there is no file {file}{did_you_mean(file.name, names)}; '
+    f'{folder}/ holds {", ".join(names) or "no configs"}'
+  )

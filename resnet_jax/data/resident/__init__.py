@@ -1,0 +1,1 @@
+"""Small images of one size, all of them kept on every device."""

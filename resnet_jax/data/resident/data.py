@@ -1,0 +1,146 @@
+"""A small set of images of one size, which live on the devices in training."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import jax
+import ml_collections
+import numpy as np
+
+from resnet_jax.data.feed import Part
+from resnet_jax.data.normalization import IMAGENET_MEAN, Normalization
+from resnet_jax.data.order import Order, OrderFeed
+from resnet_jax.data.resident.batch import Examples, train_batch
+from resnet_jax.data.resident.images import ImageSet
+from resnet_jax.data.views import Views
+from resnet_jax.errors import UserError
+from resnet_jax.placement import AUGMENT, replicas, replicate
+
+
+class ResidentData:
+  """An `ImageSet` as `feed.Data`, whose attributes it has."""
+
+  def __init__(self, images: ImageSet) -> None:
+    self._images = images
+    self.name = images.name
+    self.class_names = images.class_names
+    self.image_shape = images.image_shape
+    self.sizes = {name: len(split) for name, split in images.splits().items()}
+    self.fingerprint = images.fingerprint()
+
+  def normalization(self, config: ml_collections.ConfigDict) -> Normalization:
+    kind, channels = config.dataset.mean, self.image_shape[-1]
+    if kind == 'imagenet':
+      if channels != 3:
+        raise UserError(
+          f"config.dataset.mean 'imagenet' is of 3 channels, and {self.name} "
+          f"has {channels}; use 'pixel' or 'channel'"
+        )
+      return Normalization.by(IMAGENET_MEAN)
+    axes = 0 if kind == 'pixel' else (0, 1, 2)
+    return Normalization.by(self._images.train.images.mean(axes, np.float64))
+
+  def feed(self, config: ml_collections.ConfigDict) -> 'ResidentFeed':
+    pad, (height, width, _) = config.augment.pad, self.image_shape
+    if pad >= min(height, width):
+      raise UserError(
+        f'config.augment.pad is {pad}; images are {height}x{width}, and crops '
+        f'that miss them show nothing: it can be 0 to {min(height, width) - 1}'
+      )
+    train = self._images.train
+    return ResidentFeed(
+      Examples(train.images, train.labels.astype(np.int32)),
+      seed=config.seed,
+      batch_size=config.batch_size,
+      pad=pad,
+      flip=config.augment.flip,
+    )
+
+  def parts(self, split: str, views: Views, batch_size: int) -> Iterator[Part]:
+    if views.name != 'single':
+      raise UserError(
+        f'config.test.views is {views.name!r}, which is for pictures of many '
+        f"sizes; an image of {self.name} has one view, 'single'"
+      )
+    data = self._images.splits()[split]
+    share = batch_size // jax.process_count()
+    size = np.tile(np.int32(self.image_shape[:2]), (share, 1))
+    for start in range(0, len(data), batch_size):
+      first = start + jax.process_index() * share
+      ids = np.arange(first, first + share)
+      index = np.minimum(ids, len(data) - 1)
+      yield Part(
+        images=data.images[index][:, None],
+        sizes=size,
+        labels=data.labels[index].astype(np.int32),
+        ids=np.where(ids < len(data), ids, -1),
+      )
+
+
+class ResidentFeed:
+  """Batches of examples that are on every device, by their order.
+
+  Args:
+    examples: of the training split, on the host.
+    seed: of the run.
+    batch_size: global.
+    pad, flip: see `train_batch`.
+  """
+
+  def __init__(
+    self,
+    examples: Examples,
+    *,
+    seed: int,
+    batch_size: int,
+    pad: int,
+    flip: bool,
+  ) -> None:
+    self._examples = replicate(examples)
+    self._order = OrderFeed(
+      seed=seed,
+      examples=len(examples.labels),
+      batch_size=batch_size,
+      put=replicate,
+    )
+    self._replicas = replicas()
+    self.make_batch = _MakeBatch(
+      seed=seed,
+      batch_size=batch_size,
+      share=batch_size // jax.device_count(),
+      pad=pad,
+      flip=flip,
+    )
+
+  def at(self, step: int) -> tuple[tuple[Examples, Order], jax.Array]:
+    return (self._examples, self._order.at(step)), self._replicas
+
+
+@dataclasses.dataclass(frozen=True)
+class _MakeBatch:
+  """`feed.MakeBatch`: a device's number says which examples are its own."""
+
+  seed: int
+  batch_size: int
+  share: int
+  pad: int
+  flip: bool
+
+  def __call__(
+    self,
+    step: jax.Array,
+    common: tuple[Examples, Order],
+    replica: jax.Array,
+    normalization: Normalization,
+  ) -> tuple[jax.Array, jax.Array]:
+    examples, order = common
+    first = step * self.batch_size + replica * self.share
+    return train_batch(
+      examples,
+      order,
+      normalization,
+      first + jax.numpy.arange(self.share, dtype=np.int32),
+      key=jax.random.fold_in(jax.random.key(self.seed), AUGMENT),
+      pad=self.pad,
+      flip=self.flip,
+    )

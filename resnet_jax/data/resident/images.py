@@ -1,0 +1,152 @@
+"""A labelled set of images in memory: its checks, splits and fingerprint."""
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from resnet_jax.data.order import held_out
+from resnet_jax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+  """Images, uint8 [examples, height, width, channels]; labels, int32."""
+
+  images: np.ndarray
+  labels: np.ndarray
+
+  def __len__(self) -> int:
+    return len(self.images)
+
+  def take(self, indices: np.ndarray) -> 'Split':
+    return Split(self.images[indices], self.labels[indices])
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageSet:
+  """A set with its splits; `validation` is None where none was held out.
+
+  Attributes:
+    class_names: by label.
+  """
+
+  name: str
+  class_names: tuple[str, ...]
+  train: Split
+  test: Split
+  validation: Split | None = None
+
+  @property
+  def image_shape(self) -> tuple[int, int, int]:
+    return self.train.images.shape[1:]
+
+  def splits(self) -> dict[str, Split]:
+    named = {
+      'train': self.train,
+      'validation': self.validation,
+      'test': self.test,
+    }
+    return {name: split for name, split in named.items() if split is not None}
+
+  def fingerprint(self) -> str:
+    """A hash of every pixel and label, in order: a run's results hang on it."""
+    digest = hashlib.blake2b(digest_size=16)
+    for split in self.splits().values():
+      digest.update(np.ascontiguousarray(split.images).data)
+      digest.update(np.ascontiguousarray(split.labels).data)
+    return digest.hexdigest()
+
+
+def check(
+  name: str,
+  train: Split,
+  test: Split,
+  class_names: Sequence[str] | None = None,
+) -> ImageSet:
+  """The set of these splits, once they are known to be sound.
+
+  Args:
+    name: of the set.
+    train, test: its splits.
+    class_names: by label; None: the labels themselves.
+
+  Raises:
+    UserError: an array of the wrong kind, an empty or truncated split, a label
+      without a class, a class without a training example; with the name of the
+      set and the first index that is wrong.
+  """
+  for split_name, split in (('train', train), ('test', test)):
+    _check_arrays(f'{name}, {split_name} split', split)
+  if train.images.shape[1:] != test.images.shape[1:]:
+    raise UserError(
+      f'{name}: training images are {train.images.shape[1:]} and test images '
+      f'{test.images.shape[1:]}; all must have one size'
+    )
+  counts = np.bincount(train.labels)
+  if 0 in counts:
+    raise UserError(
+      f'{name}, train split: labels go up to {len(counts) - 1} but no example '
+      f'has label {int(np.argmin(counts))}. Labels must be 0, 1, 2, ... '
+      f'without a gap; are some missing or wrong?'
+    )
+  if len(counts) < 2:
+    raise UserError(f'{name}, train split: every label is 0; nothing to learn')
+  if test.labels.max() >= len(counts):
+    index = int(np.argmax(test.labels >= len(counts)))
+    raise UserError(
+      f'{name}, test split: label {test.labels[index]} of example {index} is '
+      f'no class of the training set, whose labels end at {len(counts) - 1}'
+    )
+  if class_names is None:
+    class_names = map(str, range(len(counts)))
+  return ImageSet(name, tuple(class_names), train, test)
+
+
+def hold_out(images: ImageSet, examples: int, seed: int) -> ImageSet:
+  """Moves `examples` of the training set to a validation split.
+
+  The paper chooses its schedule on 45k/5k (Sec. 4.2). Which examples go
+  depends on `seed` alone, not on the run's.
+
+  Raises:
+    UserError: fewer training examples than that, or none would be left.
+  """
+  if examples == 0:
+    return images
+  held, kept = held_out(images.name, len(images.train), examples, seed)
+  return dataclasses.replace(
+    images, train=images.train.take(kept), validation=images.train.take(held)
+  )
+
+
+def _check_arrays(where: str, split: Split) -> None:
+  images, labels = split.images, split.labels
+  if images.dtype != np.uint8 or images.ndim != 4:
+    raise UserError(
+      f'{where}: images must be uint8 [examples, height, width, channels]; '
+      f'they are {images.dtype} {list(images.shape)}'
+    )
+  if not np.issubdtype(labels.dtype, np.integer) or labels.ndim != 1:
+    raise UserError(
+      f'{where}: labels must be integers [examples]; they are {labels.dtype} '
+      f'{list(labels.shape)}'
+    )
+  if len(images) != len(labels):
+    first = min(len(images), len(labels))
+    raise UserError(
+      f'{where}: {len(images)} images but {len(labels)} labels; example '
+      f'{first} has only one of the two. Was the file truncated?'
+    )
+  if images.size == 0:
+    raise UserError(
+      f'{where}: there are no images in an array of {list(images.shape)}; both '
+      f'splits need at least one'
+    )
+  if labels.min() < 0:
+    index = int(np.argmax(labels < 0))
+    raise UserError(
+      f'{where}: label {labels[index]} of example {index} is negative; labels '
+      f'must be 0, 1, 2, ...'
+    )

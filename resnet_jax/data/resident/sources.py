@@ -1,0 +1,133 @@
+"""Reads a whole set of small images: from TFDS, or from an .npz file.
+
+TensorFlow is imported only where TFDS is used, and never sees a GPU.
+"""
+
+import pathlib
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from resnet_jax.data import tfds_sets
+from resnet_jax.data.resident.images import ImageSet, Split, check, hold_out
+from resnet_jax.errors import UserError, first_line
+
+if TYPE_CHECKING:
+  import ml_collections
+
+# Examples of each split, so that a truncated copy is not taken for the set.
+_SIZES = {
+  'cifar10': {'train': 50_000, 'test': 10_000},
+  'cifar100': {'train': 50_000, 'test': 10_000},
+  'digits': {'train': 1_500, 'test': 297},
+}
+_NPZ_KEYS = ('train_images', 'train_labels', 'test_images', 'test_labels')
+
+
+def load(config: 'ml_collections.ConfigDict') -> ImageSet:
+  """The set that `config.dataset` names, checked and split.
+
+  Raises:
+    UserError: there is no such set, it cannot be had here, or it is damaged.
+  """
+  if config.npz:
+    images = from_npz(config.npz)
+  else:
+    images = from_tfds(config.name, config.data_dir)
+  return hold_out(images, config.validation_examples, config.validation_seed)
+
+
+def from_npz(path: str) -> ImageSet:
+  """A set from an .npz file; needs neither TensorFlow nor TFDS.
+
+  Its arrays: `train_images` and `test_images`, uint8 [examples, height, width,
+  channels]; `train_labels` and `test_labels`, integers [examples].
+
+  Raises:
+    UserError: there is no such file, or it does not hold such arrays.
+  """
+  file = pathlib.Path(path).expanduser()
+  if not file.is_file():
+    raise UserError(
+      f'config.dataset.npz: there is no file {file}. It should be an .npz '
+      f'with the arrays {", ".join(_NPZ_KEYS)}'
+    )
+  try:
+    with np.load(file, allow_pickle=False) as content:
+      missing = [key for key in _NPZ_KEYS if key not in content]
+      if missing:
+        raise UserError(
+          f'{file} lacks {", ".join(missing)}; it holds '
+          f'{", ".join(content) or "nothing"}'
+        )
+      values = [content[key] for key in _NPZ_KEYS]
+  except (ValueError, OSError, EOFError, zipfile.BadZipFile) as e:
+    raise UserError(
+      f'{file} is damaged or no .npz file ({first_line(e)}); make it anew'
+    ) from e
+  return _checked(str(file), *values)
+
+
+def from_tfds(name: str, data_dir: str) -> ImageSet:
+  """A TFDS set of small images of one size, or the embedded `digits`.
+
+  Args:
+    name: a TFDS name such as 'cifar10'.
+    data_dir: where TFDS keeps its data; '' is ~/tensorflow_datasets.
+
+  Raises:
+    UserError: TFDS is not installed, knows no such set, or cannot download it.
+  """
+  builder = tfds_sets.prepare(name, data_dir)
+  try:
+    train, test = (_read(builder, split) for split in ('train', 'test'))
+  except UserError:
+    raise
+  except Exception as e:  # TFDS raises some dozen kinds, from many layers
+    raise tfds_sets.unusable(builder, e) from e
+  names = _class_names(builder)
+  return _checked(name, *train, *test, class_names=names)
+
+
+def _read(builder: Any, split: str) -> tuple[np.ndarray, np.ndarray]:
+  if split not in builder.info.splits:
+    raise UserError(
+      f'{builder.name} has no split {split!r}, only '
+      f'{", ".join(builder.info.splits)}; give its arrays as '
+      f'--config.dataset.npz=FILE.npz'
+    )
+  data = builder.as_dataset(
+    split, batch_size=-1, as_supervised=True, shuffle_files=False
+  )
+  return tuple(x.numpy() for x in data)
+
+
+def _class_names(builder: Any) -> list[str] | None:
+  _, label = builder.info.supervised_keys
+  return getattr(builder.info.features[label], 'names', None)
+
+
+def _checked(
+  name: str,
+  train_images: np.ndarray,
+  train_labels: np.ndarray,
+  test_images: np.ndarray,
+  test_labels: np.ndarray,
+  class_names: list[str] | None = None,
+) -> ImageSet:
+  images = check(
+    name,
+    Split(train_images, train_labels),
+    Split(test_images, test_labels),
+    class_names,
+  )
+  for split, size in _SIZES.get(name, {}).items():
+    found = len(images.splits()[split])
+    if found != size:
+      raise UserError(
+        f'{name}, {split} split: {found} examples where the set has {size}; '
+        f'example {min(found, size)} is the first that is missing or too '
+        f'many. Delete this copy and prepare it anew'
+      )
+  return images

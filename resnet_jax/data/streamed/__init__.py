@@ -1,0 +1,1 @@
+"""Pictures of any size, decoded by the host while the devices train."""

@@ -1,0 +1,265 @@
+"""Labelled pictures of any size, which are read and decoded when needed.
+
+DIR/train/<class>/*.jpg   DIR/val/<class>/*.jpg      pictures.from_folder
+a TFDS set, such as imagenet2012                     pictures.from_tfds
+"""
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from resnet_jax.data import tfds_sets
+from resnet_jax.data.order import held_out
+from resnet_jax.data.streamed.tfrecords import TFRecords
+from resnet_jax.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+  import ml_collections
+
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.gif')
+# Folders that hold the examples to choose by: the first that is there.
+_VALIDATION = ('val', 'validation', 'valid')
+_SHOWN = 5
+
+
+class Records(Protocol):
+  """The examples of a split, in an order that never changes."""
+
+  def __len__(self) -> int: ...
+
+  def take(self, ids: np.ndarray) -> 'Records':
+    """Those of `ids`, in their order."""
+    ...
+
+  def name(self, index: int) -> str:
+    """Where example `index` is, for messages."""
+    ...
+
+  def keys(self, ids: np.ndarray) -> tuple[np.ndarray, ...]:
+    """What `read` needs for the examples `ids`, an entry for each."""
+    ...
+
+  def read(self, *key: Any) -> tuple[Any, Any]:
+    """File contents, a string, and label, int32, of one key: TensorFlow ops."""
+    ...
+
+
+@dataclasses.dataclass(frozen=True)
+class FileRecords:
+  """Pictures in files of their own; `read` and others as in `Records`."""
+
+  paths: np.ndarray
+  labels: np.ndarray
+
+  def __len__(self) -> int:
+    return len(self.paths)
+
+  def take(self, ids: np.ndarray) -> 'FileRecords':
+    return FileRecords(self.paths[ids], self.labels[ids])
+
+  def name(self, index: int) -> str:
+    return os.fsdecode(self.paths[index])
+
+  def keys(self, ids: np.ndarray) -> tuple[np.ndarray, ...]:
+    return self.paths[ids], self.labels[ids]
+
+  def read(self, path: Any, label: Any) -> tuple[Any, Any]:
+    import tensorflow as tf
+
+    return tf.io.read_file(path), label
+
+  @classmethod
+  def of(cls, paths: Sequence[str], labels: Sequence[int]) -> 'FileRecords':
+    """Those of `paths`, in their order."""
+    encoded = np.array([os.fsencode(path) for path in paths], object)
+    return cls(encoded, np.array(labels, np.int32))
+
+
+@dataclasses.dataclass(frozen=True)
+class PictureSet:
+  """A set with its splits: train, and validation or test or both."""
+
+  name: str
+  folder: pathlib.Path
+  class_names: tuple[str, ...]
+  splits: dict[str, Records]
+  fingerprint: str
+
+
+def load(config: 'ml_collections.ConfigDict') -> PictureSet:
+  """The set that `config.dataset` names, checked and split.
+
+  Raises:
+    UserError: there is no such set, or it is not in order.
+  """
+  if config.folder:
+    pictures = from_folder(config.folder)
+  else:
+    pictures = from_tfds(config.name, config.data_dir)
+  return _hold_out(pictures, config.validation_examples, config.validation_seed)
+
+
+def from_folder(folder: str) -> PictureSet:
+  """`train/<class>/*` and `val/<class>/*`, and `test/<class>/*` if it is there.
+
+  Labels are the places of the class names in their order, as bytes.
+
+  Raises:
+    UserError: no such folders, a class without pictures, one class only, or
+      classes that differ between the splits.
+  """
+  root = pathlib.Path(folder).expanduser()
+  if not root.is_dir():
+    raise UserError(f'config.dataset.folder: there is no folder {root}')
+  found = {
+    split: next((root / n for n in names if (root / n).is_dir()), None)
+    for split, names in {
+      'train': ('train',),
+      'validation': _VALIDATION,
+      'test': ('test',),
+    }.items()
+  }
+  if found['train'] is None:
+    inside = sorted(p.name for p in root.iterdir() if p.is_dir())[:_SHOWN]
+    raise UserError(
+      f'config.dataset.folder: {root} has no folder train/, only '
+      f'{", ".join(inside) or "files"}. It should hold train/<class>/* and '
+      f'val/<class>/*'
+    )
+  class_names = _class_folders(found['train'])
+  if len(class_names) < 2:
+    raise UserError(
+      f'{found["train"]} has {len(class_names)} class folders'
+      f'{f" ({class_names[0]})" if class_names else ""}; to tell classes apart '
+      f'there must be two at least, each a folder with its pictures'
+    )
+  digest, splits = hashlib.blake2b(digest_size=16), {}
+  for split, path in found.items():
+    if path is not None:
+      _check_classes(path, found['train'], class_names)
+      splits[split] = _files(path, class_names, digest)
+  return PictureSet(root.name, root, class_names, splits, digest.hexdigest())
+
+
+def from_tfds(name: str, data_dir: str) -> PictureSet:
+  """A TFDS set of pictures, prepared as TFRecords (its default).
+
+  Raises:
+    UserError: TFDS is not installed, knows no such set, or it cannot be had.
+  """
+  builder = tfds_sets.prepare(name, data_dir)
+  features = builder.info.features
+  image, label = builder.info.supervised_keys or (None, None)
+  names = getattr(features[label], 'names', None) if label else None
+  if not names:
+    raise UserError(
+      f'config.dataset.name: {name} is no set of classified pictures; it has '
+      f'{", ".join(features)}'
+    )
+  digest, splits = hashlib.blake2b(digest_size=16), {}
+  digest.update('\0'.join(names).encode())
+  for split in ('train', 'validation', 'test'):
+    # The test images of ImageNet have no labels to be compared with.
+    unlabelled = name.startswith('imagenet2012') and split == 'test'
+    if split in builder.info.splits and not unlabelled:
+      info = builder.info.splits[split]
+      splits[split] = TFRecords.of(
+        [str(path) for path in info.filepaths], image=image, label=label
+      )
+      if len(splits[split]) != info.num_examples:
+        raise UserError(
+          f'{name}, {split} split: {len(splits[split])} examples in '
+          f'{builder.data_dir} where the set has {info.num_examples}. Delete '
+          f'that folder and prepare it anew'
+        )
+      digest.update(splits[split].spans.tobytes())
+  if 'train' not in splits:
+    raise UserError(f'{name} has no split train')
+  return PictureSet(
+    name,
+    pathlib.Path(str(builder.data_dir)),
+    tuple(names),
+    splits,
+    digest.hexdigest(),
+  )
+
+
+def _hold_out(pictures: PictureSet, examples: int, seed: int) -> PictureSet:
+  """Moves `examples` of the training set to a validation split."""
+  splits = dict(pictures.splits)
+  if examples and 'validation' in splits:
+    raise UserError(
+      f'config.dataset.validation_examples is {examples}, and {pictures.name} '
+      f'has a validation split of its own; leave it at 0'
+    )
+  total = len(splits['train'])
+  if examples:
+    held, kept = held_out(pictures.name, total, examples, seed)
+    splits['validation'] = splits['train'].take(held)
+    splits['train'] = splits['train'].take(kept)
+  if len(splits) == 1:
+    raise UserError(
+      f'{pictures.name} has only a train split, and nothing to test on: add '
+      f'val/<class>/*, or hold some out with '
+      f'--config.dataset.validation_examples={max(1, total // 10)}'
+    )
+  return dataclasses.replace(pictures, splits=splits)
+
+
+def _class_folders(split: pathlib.Path) -> tuple[str, ...]:
+  with os.scandir(split) as entries:
+    names = [e.name for e in entries if e.is_dir() and e.name[0] != '.']
+  return tuple(sorted(names, key=os.fsencode))
+
+
+def _check_classes(
+  split: pathlib.Path, train: pathlib.Path, class_names: tuple[str, ...]
+) -> None:
+  here = _class_folders(split)
+  missing = [n for n in class_names if n not in here]
+  extra = [n for n in here if n not in class_names]
+  if missing or extra:
+    near = did_you_mean(extra[0], missing) if extra else ''
+    words = [
+      f'{len(names)} {what} ({", ".join(names[:_SHOWN])})'
+      for names, what in ((missing, 'are missing'), (extra, 'are not in train'))
+      if names
+    ]
+    raise UserError(
+      f'{split} and {train} must have the same class folders; of those in '
+      f'{split.name}/, {" and ".join(words)}{near}'
+    )
+
+
+def _files(
+  split: pathlib.Path, class_names: tuple[str, ...], digest: Any
+) -> FileRecords:
+  """The pictures of a split, by class and name; adds them to the digest."""
+  paths, labels, others = [], [], 0
+  for label, name in enumerate(class_names):
+    with os.scandir(split / name) as entries:
+      files = [(e.name, e.stat().st_size) for e in entries if e.is_file()]
+    kept = sorted(
+      (os.fsencode(f), size)
+      for f, size in files
+      if f.lower().endswith(SUFFIXES) and f[0] != '.'
+    )
+    others += len(files) - len(kept)
+    if not kept:
+      raise UserError(
+        f'{split / name} holds no picture ({", ".join(SUFFIXES)}), only '
+        f'{len(files)} other files. Put some there, or remove the folder from '
+        f'all splits'
+      )
+    for file, size in kept:
+      digest.update(
+        b'%s/%s/%s %d\n' % (split.name.encode(), os.fsencode(name), file, size)
+      )
+      paths.append(os.path.join(os.fsencode(split / name), file))
+      labels.append(label)
+  return FileRecords(np.array(paths, object), np.array(labels, np.int32))

@@ -1,0 +1,76 @@
+"""How a run is stopped so that it can go on: signals, and when to save."""
+
+import logging
+import signal
+import time
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from resnet_jax.config.plan import Plan
+
+_log = logging.getLogger('resnet_jax')
+
+
+class Interrupted(Exception):
+  """Training was told to stop by the signal `number`, and has saved."""
+
+  def __init__(self, message: str, number: int) -> None:
+    super().__init__(message)
+    self.number = number
+
+
+class StopSignals:
+  """Notes SIGTERM or SIGINT, so that the loop can save; a second one kills."""
+
+  def __init__(self) -> None:
+    self.number = 0
+
+  def __enter__(self) -> 'StopSignals':
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    self._old = {n: signal.signal(n, self._note) for n in numbers}
+    return self
+
+  def __exit__(self, *_: object) -> None:
+    for number, handler in self._old.items():
+      signal.signal(number, handler)
+
+  def _note(self, number: int, _: object) -> None:
+    self.number = number
+    for n, handler in self._old.items():
+      signal.signal(n, handler)
+    _log.warning('%s: saving, then stopping', signal.Signals(number).name)
+
+
+class Cadence:
+  """When to save: every so many steps, or seconds as the first host has them.
+
+  Args:
+    plan: of the run.
+    agree_every: steps after which several hosts compare notes.
+  """
+
+  def __init__(self, plan: Plan, *, agree_every: int) -> None:
+    self._plan = plan
+    self._agree_every = agree_every
+    self._last = time.monotonic()
+
+  def decide(self, done: int, stop: int) -> tuple[bool, int]:
+    """Whether to save after `done` steps, and the signal to stop by, or 0.
+
+    All hosts decide alike, which they need to: saving is a joint act.
+    """
+    every, seconds = self._plan.checkpoint_steps, self._plan.checkpoint_seconds
+    by_step = every is not None and done % every == 0
+    by_time = seconds is not None and time.monotonic() - self._last >= seconds
+    if jax.process_count() == 1:
+      return by_step or by_time, stop
+    if done % self._agree_every:
+      return by_step, 0
+    notes = np.array([by_time, stop], np.int32)
+    notes = multihost_utils.process_allgather(notes)
+    return by_step or bool(notes[0, 0]), int(notes[:, 1].max())
+
+  def saved(self) -> None:
+    self._last = time.monotonic()
