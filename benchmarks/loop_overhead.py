@@ -55,7 +55,7 @@ def main() -> None:
 def bare(config: ml_collections.ConfigDict) -> float:
   """Images per second of the compiled step alone."""
   run = experiment.build(config)
-  compiled = run.train_step()
+  compiled = train.build_step(run)
   state, metrics = replicate((run.initial_state(), TrainMetrics.empty()))
   batches = [run.feed.at(k) for k in range(run.plan.steps)]
   for k, batch in enumerate(batches):

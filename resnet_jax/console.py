@@ -1,55 +1,93 @@
-"""Log lines, and a live line below them on a terminal."""
+"""Log lines on stdout, with live progress below them on a terminal."""
 
 import logging
 import sys
 import time
+from types import TracebackType
 from typing import Any
 
 import jax
+import rich.console
+import rich.progress
 from absl import logging as absl_logging
 
 _log = logging.getLogger('resnet_jax')
 
 
 class Console(logging.Handler):
-  """Log lines on stdout, with one live line below them on a terminal."""
+  """Prints log lines, and progress that replaces itself on a terminal.
+
+  Where stdout is a file or a pipe, progress comes as plain lines, less often.
+
+  Attributes:
+    interval: Seconds between two progress lines.
+  """
 
   def __init__(self) -> None:
     super().__init__()
     self.setFormatter(logging.Formatter('%(message)s'))
-    self._live = sys.stdout.isatty()
-    self._width = 0
-    # Seconds between two progress lines: they scroll unless they are live.
-    self.interval = 1.0 if self._live else 30.0
+    self._terminal = rich.console.Console(highlight=False, markup=False)
+    self._bar: rich.progress.Progress | None = None
+    self.interval = 1.0 if self._terminal.is_terminal else 30.0
 
   def emit(self, record: logging.LogRecord) -> None:
     text = self.format(record)
     if record.levelno >= logging.WARNING:
       text = f'{record.levelname.lower()}: {text}'
-    self.clear()
-    print(text, flush=True)
+    if self._bar:
+      self._terminal.out(text)  # above the bar
+    else:
+      print(text, flush=True)
 
-  def progress(self, text: str) -> None:
-    """Shows `text` in place of the last progress on a terminal."""
-    if not self._live:
+  def progress(self, text: str, fraction: float | None = None) -> None:
+    """Shows `text` in place of the last progress on a terminal.
+
+    Args:
+      text: Where the work stands, in words.
+      fraction: The part of the work that is done, 0 to 1; None if unknown.
+    """
+    if not self._terminal.is_terminal:
       print(text, flush=True)
       return
-    self.clear()
-    print(text, end='', flush=True)
-    self._width = len(text)
+    if not self._bar:
+      self._bar = rich.progress.Progress(
+        rich.progress.BarColumn(bar_width=12),
+        rich.progress.TextColumn('{task.description}', markup=False),
+        console=self._terminal,
+        auto_refresh=False,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+      )
+      self._bar.add_task('', total=1.0)
+      self._bar.start()
+    self._bar.update(
+      self._bar.task_ids[0],
+      description=text,
+      total=None if fraction is None else 1.0,
+      completed=fraction or 0.0,
+      refresh=True,
+    )
 
   def clear(self) -> None:
-    """Takes the live line away."""
-    if self._width:
-      print('\r' + ' ' * self._width + '\r', end='', flush=True)
-      self._width = 0
+    """Takes the progress away."""
+    if self._bar:
+      self._bar.stop()
+      self._bar = None
 
 
 console = Console()
 
 
 class Progress:
-  """Shows how far a pass has come, with its rate and the time left."""
+  """Shows how far a pass has come, with its rate and the time left.
+
+  Used in a `with` statement, it takes its line away at the end.
+
+  Args:
+    title: What is counted, such as 'pictures averaged'.
+    total: How many there are.
+  """
 
   def __init__(self, title: str, total: int) -> None:
     self._title = title
@@ -57,7 +95,19 @@ class Progress:
     self._done = 0
     self._start = self._shown = time.monotonic()
 
+  def __enter__(self) -> 'Progress':
+    return self
+
+  def __exit__(
+    self,
+    kind: type[BaseException] | None,
+    error: BaseException | None,
+    traceback: TracebackType | None,
+  ) -> None:
+    console.clear()
+
   def add(self, count: int) -> None:
+    """Counts `count` more as done."""
     self._done = min(self._done + count, self._total)
     now = time.monotonic()
     if now - self._shown >= console.interval and jax.process_index() == 0:
@@ -66,12 +116,13 @@ class Progress:
       left = (self._total - self._done) / rate
       console.progress(
         f'{self._title}: {self._done:,} of {self._total:,}  {rate:,.0f}/s  '
-        f'{clock_face(left)} left'
+        f'{clock_face(left)} left',
+        self._done / self._total,
       )
 
 
 def clock_face(seconds: float) -> str:
-  """As '4:02', or '1:04:02' with hours."""
+  """Seconds as '4:02', or with hours as '1:04:02'."""
   minutes, seconds = divmod(round(seconds), 60)
   hours, minutes = divmod(minutes, 60)
   if hours:
@@ -80,7 +131,7 @@ def clock_face(seconds: float) -> str:
 
 
 def start_logging() -> None:
-  """Our own lines at INFO from the first host, and quiet libraries."""
+  """Shows our own log lines from the first host, and quiets libraries."""
   # What libraries log as an error, with a traceback, they also raise.
   absl_logging.set_verbosity(absl_logging.FATAL)
   sys.unraisablehook = _unraisablehook

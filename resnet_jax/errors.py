@@ -1,4 +1,4 @@
-"""The error for what a user can mend, and the words for near misses."""
+"""The exceptions that end a command in one paragraph, and near-miss hints."""
 
 import difflib
 from collections.abc import Iterable
@@ -7,8 +7,20 @@ from collections.abc import Iterable
 class UserError(Exception):
   """Something the user can mend; the message says how.
 
-  `main` prints it as one paragraph, without a traceback, and exits with 1.
+  Commands print it as one paragraph, without a traceback, and exit with 1.
   """
+
+
+class Interrupted(Exception):
+  """A signal told the command to stop, and everything is saved.
+
+  Attributes:
+    number: The number of the signal; the exit code is 128 above it.
+  """
+
+  def __init__(self, message: str, number: int) -> None:
+    super().__init__(message)
+    self.number = number
 
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:
@@ -18,6 +30,6 @@ def did_you_mean(word: str, words: Iterable[str]) -> str:
 
 
 def first_line(error: Exception) -> str:
-  """What another's error says, short enough to stand in our own."""
+  """The first line of a library's error, short enough to stand in our own."""
   text = str(error).strip() or type(error).__name__
   return text.splitlines()[0].rstrip('.')[:200]

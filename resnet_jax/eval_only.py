@@ -5,18 +5,17 @@ import pathlib
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 
-from resnet_jax import experiment
+from resnet_jax import experiment, summary
 from resnet_jax.config import checks
 from resnet_jax.config.file import to_json
-from resnet_jax.config.plan import create_model
 from resnet_jax.data.feed import Data
 from resnet_jax.errors import UserError
 from resnet_jax.evaluate import Evaluator
 from resnet_jax.placement import replicate
-from resnet_jax.runs import checkpoint, environment, finetune, telemetry
+from resnet_jax.runs import checkpoint, environment, restore
+from resnet_jax.runs.workdir import write_json
 from resnet_jax.scores import Result, Scores, average, tally
 
 _log = logging.getLogger('resnet_jax')
@@ -35,16 +34,16 @@ def evaluate_saved(
   """Evaluates checkpoints, or the newest of each series of a run.
 
   Args:
-    config: where the data are and how to look at them; None: as the first
-      checkpoint says. The networks are those of the checkpoints.
-    workdir: of the run.
-    paths: of checkpoints, SERIES/STEP, in place of `workdir`. More than one
-      are an ensemble, too (Table 5).
-    per_class: a CSV file to write, of the last that is evaluated.
-    results_file: a JSON file to write, of all, with what they depend on.
+    config: Where the data are and which views are tested; None takes that of
+      the first checkpoint. The networks are those of the checkpoints.
+    workdir: The folder of a run.
+    paths: Checkpoints, SERIES/STEP, in place of `workdir`. More than one are an
+      ensemble, too (Table 5).
+    per_class: A CSV file to write, for the last that is evaluated.
+    results_file: A JSON file to write, for all, with what they depend on.
 
   Returns:
-    Of each checkpoint, and of the ensemble: its path or 'ensemble', and the
+    For each checkpoint, and for the ensemble: its path or 'ensemble', and the
     results by split.
 
   Raises:
@@ -55,11 +54,11 @@ def evaluate_saved(
   found = [checkpoint.read_step(path) for path in paths]
   found = found or _newest_of_each(workdir)
   if config is None:
-    config = config_of(found[0])
+    config = restore.read_config(found[0])
   checks.check(config)
   data = experiment.load_data(config)
   evaluator = Evaluator(config, data)
-  _log.info('%s', experiment.describe_data(data, evaluator))
+  _log.info('%s', summary.describe_data(data, evaluator.views))
   scores = [
     (str(one.path), _scores(one, config, data, evaluator)) for one in found
   ]
@@ -89,7 +88,7 @@ def evaluate_saved(
       },
       'environment': environment.describe(),
     }
-    telemetry.write_json(results_file, content)
+    write_json(results_file, content)
     _log.info('%s: all of this', results_file)
   return results
 
@@ -113,45 +112,20 @@ def _scores(
   data: Data,
   evaluator: Evaluator,
 ) -> dict[str, Scores]:
-  """By split."""
-  config = config.copy_and_resolve_references()
-  finetune.adopt_network(config, found)
-  classes = len(data.class_names)
-  finetune.check_classes(
+  """The scores of one checkpoint, by split."""
+  restore.check_classes(
     found, data.class_names, 'name data of its own classes with --config'
   )
   if found.meta['data'] != data.fingerprint:
     _log.info('%s was trained on other data than these', found.path)
-  model = create_model(config, num_classes=classes)
-  _log.info('%s', experiment.describe_network(model, config, data))
-  template = jax.eval_shape(
-    model.init, jax.random.key(0), jnp.zeros((1, *data.image_shape))
-  )
-  variables = replicate(finetune.variables_of(found, template))
+  config = restore.with_network_of(config, found)
+  restored = restore.restore(found, config, image_shape=data.image_shape)
+  _log.info('%s', summary.describe_network(restored.model, config, data))
+  variables = replicate(restored.variables())
   return {
-    split: evaluator.scores(model, variables, split)
+    split: evaluator.scores(restored.model, variables, split)
     for split in evaluator.splits
   }
-
-
-def config_of(found: checkpoint.Found) -> ml_collections.ConfigDict:
-  """That of the run which saved a checkpoint.
-
-  Raises:
-    UserError: it names no data, or has other fields than ours.
-  """
-  config = found.meta['config']
-  if 'dataset' in config and 'finetune' not in config:
-    raise UserError(
-      f'{found.path} was made by another version of resnet_jax, with other '
-      f'fields; add --config=FILE'
-    )
-  if 'dataset' not in config:
-    raise UserError(
-      f'{found.path} was imported, and says nothing of data: add '
-      f'--config=configs/FILE.py, and what it needs to find them'
-    )
-  return ml_collections.ConfigDict(config)
 
 
 def _newest_of_each(workdir: pathlib.Path | None) -> list[checkpoint.Found]:

@@ -10,11 +10,9 @@ Fields are listed, with their units, in configs/common.py. A run that was cut
 goes on where it was when the same command is given again.
 """
 
-import logging
 import os
 import pathlib
 import re
-import sys
 from collections.abc import Sequence
 
 # TensorFlow reads this when it is imported, which is later and not always.
@@ -26,9 +24,9 @@ from ml_collections import config_flags
 
 from resnet_jax import eval_only, mean_image, train
 from resnet_jax.config.file import check_overrides, load_config
-from resnet_jax.console import console, start_logging
+from resnet_jax.console import start_logging
 from resnet_jax.errors import UserError
-from resnet_jax.runs import interruption
+from resnet_jax.shell import shell
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'Config file; its fields can be set with --config.FIELD=VALUE'
@@ -98,7 +96,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def parse_flags(argv: Sequence[str]) -> list[str]:
-  """`argv` without its flags.
+  """Parses the flags in `argv`, and returns what is left of it.
 
   Raises:
     UserError: an unknown flag or field, or a value of the wrong type.
@@ -115,28 +113,17 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
 
 
 def run(argv: Sequence[str] | None = None) -> None:
-  """The command: what a user can mend is one paragraph and no traceback."""
-  try:
+  """The command line.
+
+  Raises:
+    SystemExit: with the exit code, see `shell`.
+  """
+  with shell(
+    os_error_mend='Mend that, or name another --workdir; the same command '
+    'goes on from the last checkpoint',
+    show_traceback=lambda: flags.FLAGS.is_parsed() and _TRACEBACK.value,
+  ):
     app.run(main, argv, flags_parser=parse_flags)
-  except UserError as e:
-    console.clear()
-    if flags.FLAGS.is_parsed() and _TRACEBACK.value:
-      raise
-    print(f'error: {e}', file=sys.stderr)
-    sys.exit(1)
-  except OSError as e:  # of our own small files; a full disk, most likely
-    console.clear()
-    if _TRACEBACK.value:
-      raise
-    print(
-      f'error: the system says: {e}. Mend that, or name another --workdir; the '
-      f'same command goes on from the last checkpoint',
-      file=sys.stderr,
-    )
-    sys.exit(1)
-  except interruption.Interrupted as e:
-    logging.getLogger('resnet_jax').info('%s', e)
-    sys.exit(128 + e.number)
 
 
 def _default_workdir() -> pathlib.Path:

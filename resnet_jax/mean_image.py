@@ -1,4 +1,4 @@
-"""Computes the training set's mean image, which the paper subtracts."""
+"""Computes the mean image of the training set, which the paper subtracts."""
 
 import contextlib
 import logging
@@ -22,9 +22,9 @@ _BATCH = 64
 def compute(config: ml_collections.ConfigDict) -> None:
   """Writes the mean of the centre crops of all training pictures.
 
-  It is float32 [crop, crop, 3], of pixels from 0 to 255, at
-  `config.test.shorter_side`, in `config.dataset.mean_file`, with what it was
-  made of. Where that is there already, nothing is done.
+  The mean is float32 [crop, crop, 3], of pixels from 0 to 255, at
+  `config.test.shorter_side`. It goes into `config.dataset.mean_file`, with the
+  fingerprint of the pictures. Where it is there already, nothing is done.
 
   Raises:
     UserError: the data are no pictures, cannot be read, or their folder cannot
@@ -42,7 +42,7 @@ def compute(config: ml_collections.ConfigDict) -> None:
   crop = config.dataset.crop_size
   views = Views('single', (config.test.shorter_side,), crop)
   file = data.mean_file
-  # Whatever the run subtracts: this is about the file.
+  # The file is wanted even if this config subtracts something else.
   wanted = config.copy_and_resolve_references()
   wanted.dataset.mean = 'pixel'
   with contextlib.suppress(UserError):  # it is not there, or of other pictures
@@ -51,12 +51,12 @@ def compute(config: ml_collections.ConfigDict) -> None:
     return
   _check_writable(file)
   total, count = np.zeros((crop, crop, 3), np.int64), 0
-  progress = Progress('pictures averaged', data.sizes['train'])
-  for part in data.parts('train', views, _BATCH):
-    real = part.ids >= 0
-    total += part.images[real, 0].sum(0, dtype=np.int64)
-    count += int(real.sum())
-    progress.add(int(real.sum()))
+  with Progress('pictures averaged', data.sizes['train']) as progress:
+    for part in data.parts('train', views, _BATCH):
+      real = part.ids >= 0
+      total += part.images[real, 0].sum(0, dtype=np.int64)
+      count += int(real.sum())
+      progress.add(int(real.sum()))
   mean = (total / count).astype(np.float32)
   draft = file.with_name(f'.{file.name}.draft')
   with draft.open('wb') as handle:

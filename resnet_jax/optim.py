@@ -3,8 +3,8 @@
   v = momentum * v + learning_rate * (gradient + weight_decay * w)
   w = w - v
 
-The learning rate goes into the trace, where `optax.sgd` multiplies it on
-afterwards: the two part ways when the learning rate drops.
+The learning rate goes into the trace v, whereas `optax.sgd` multiplies by it
+afterwards: the two differ once the learning rate drops.
 """
 
 from collections.abc import Callable
@@ -22,13 +22,14 @@ def create(
   nesterov: bool = False,
   frozen: Callable[[tuple[str, ...]], bool] | None = None,
 ) -> optax.GradientTransformationExtraArgs:
-  """The update rule; its `update` takes `learning_rate=` for the step.
+  """The update rule; its `update` takes the `learning_rate=` of the step.
 
   Args:
-    momentum: share of the last update that is repeated.
-    weight_decay: times the weights, added to their gradients.
-    nesterov: look ahead; not the paper's.
-    frozen: whether the parameter of this path stays as it is; None: none do.
+    momentum: Share of the last update that is repeated.
+    weight_decay: Factor of the weights that are added to their gradients.
+    nesterov: Whether to look ahead; the paper does not.
+    frozen: Tells whether the parameter of a path stays as it is; None trains
+      all.
   """
   keep = optax.identity()
   if frozen is not None:
@@ -45,9 +46,9 @@ def create(
 
 
 def decay_mask(params: Any) -> Any:
-  """True for the weights of convolutions and fc, which alone are decayed.
+  """True for the weights of convolutions and fc.
 
-  The authors leave the scales and offsets of BN, and biases, alone.
+  The authors do not decay biases, and scales and offsets of BN.
   """
   return _by_path(params, lambda path: path[-1] == 'kernel')
 

@@ -1,4 +1,4 @@
-"""Puts arrays of the host on its devices: copies of them, or shares."""
+"""Puts arrays of the host on its devices, as copies or as shares."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ INIT, AUGMENT, DROPOUT = 0, 1, 2
 
 
 def replicas() -> jax.Array:
-  """The number of each of this host's devices among all, int32."""
+  """The number of each local device among all devices, int32."""
   devices = jax.local_device_count()
   first = jax.process_index() * devices
   return shard(np.arange(first, first + devices, dtype=np.int32), flat=True)
@@ -26,11 +26,11 @@ def replicate(tree: Any) -> Any:
 
 
 def shard(tree: Any, *, flat: bool = False) -> Any:
-  """The host's examples, shared out evenly in their order among its devices.
+  """Shares the host's examples out evenly, in order, among its devices.
 
   Args:
-    tree: arrays of [examples, ...].
-    flat: there is one example a device, and no axis is left for it.
+    tree: Arrays of [examples, ...].
+    flat: Whether each device gets one example, without an axis for it.
 
   Returns:
     Arrays of [local devices, examples a device, ...].

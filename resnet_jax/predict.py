@@ -1,4 +1,4 @@
-"""Says what is on pictures, by a trained or imported network.
+"""Classifies pictures with a trained or imported network.
 
 python -m resnet_jax.predict --checkpoint=SERIES/STEP cat.jpg photos/ '*.png'
 python -m resnet_jax.predict --checkpoint=SERIES/STEP --output=out.csv photos/
@@ -11,7 +11,6 @@ import glob
 import json
 import os
 import pathlib
-import sys
 from collections.abc import Sequence
 from typing import Any, TextIO
 
@@ -19,10 +18,8 @@ from typing import Any, TextIO
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from resnet_jax import models
 from resnet_jax.console import start_logging
 from resnet_jax.data.streamed.sources import SUFFIXES, FileRecords
 from resnet_jax.data.streamed.views import ViewReader
@@ -31,13 +28,14 @@ from resnet_jax.errors import UserError
 from resnet_jax.evaluate import score
 from resnet_jax.models import dense
 from resnet_jax.placement import replicate
-from resnet_jax.runs import checkpoint, finetune
+from resnet_jax.runs import checkpoint, restore
+from resnet_jax.shell import shell
 from resnet_jax.step import make_score_step
 
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-  """What a network says of a picture: classes from the likeliest down."""
+  """The classes that a network sees on a picture, the likeliest first."""
 
   file: str
   labels: list[int]
@@ -46,12 +44,12 @@ class Prediction:
 
 
 class Predictor:
-  """A network with its normalization and class names.
+  """Classifies pictures with the network of a checkpoint.
 
   Args:
-    path: of a checkpoint, SERIES/STEP: of a run, or imported.
-    views: 'single', 'ten_crop' or 'dense', see `views.NAMES`.
-    batch_size: pictures at a time; rounded up to a multiple of the devices.
+    path: The checkpoint, SERIES/STEP, of a run or imported.
+    views: 'single', 'ten_crop' or 'dense', see `data.views.NAMES`.
+    batch_size: Pictures at a time; rounded up to a multiple of the devices.
 
   Raises:
     UserError: there is no such checkpoint, or its network is not for pictures
@@ -62,34 +60,25 @@ class Predictor:
     self, path: pathlib.Path, *, views: str = 'single', batch_size: int = 32
   ) -> None:
     found = checkpoint.read_step(path)
-    config = found.meta['config']
-    fields = {
-      name: config['model'][name]
-      for name in finetune.NETWORK
-      if config['model'].get(name) is not None
-    }
-    self._model = models.create(**fields, num_classes=found.meta['num_classes'])
-    self._names = found.meta['class_names']
-    shape = found.meta.get('image_shape', models.input_shape(fields['name']))
-    if shape[-1] != 3:
+    restored = restore.restore(found)
+    crop, _, channels = restored.image_shape
+    if channels != 3:
       raise UserError(
-        f'{path} is of images with {shape[-1]} channels; pictures have 3'
+        f'{path} is of images with {channels} channels; pictures have 3'
       )
-    crop = shape[0]
-    template = jax.eval_shape(
-      self._model.init, jax.random.key(0), jnp.zeros((1, crop, crop, 3))
-    )
-    self._variables = replicate(finetune.variables_of(found, template))
-    self._views = _views(views, crop, config)
     if views == 'dense':
       try:
-        dense.check(self._model)
+        dense.check(restored.model)
       except ValueError as e:
-        raise UserError(
-          f'--views=dense is not for {fields["name"]}: {e}'
-        ) from e
+        name = found.meta['config']['model']['name']
+        raise UserError(f'--views=dense is not for {name}: {e}') from e
+    config = found.meta['config']
+    self._classes = restored.model.num_classes
+    self._names = found.meta['class_names']
+    self._variables = replicate(restored.variables())
+    self._views = _views(views, crop, config)
     self._antialias = config.get('dataset', {}).get('antialias', True)
-    self._step = make_score_step(self._model, self._views)
+    self._step = make_score_step(restored.model, self._views)
     devices = jax.device_count()
     self._batch_size = -(-batch_size // devices) * devices
 
@@ -115,7 +104,7 @@ class Predictor:
         self._variables,
         reader.parts(self._views, self._batch_size),
         examples=len(files),
-        classes=self._model.num_classes,
+        classes=self._classes,
         passes=len(self._views.shorter_sides),
         title='pictures',
       )
@@ -145,7 +134,7 @@ class Predictor:
 
 
 def find_pictures(arguments: Sequence[str]) -> list[str]:
-  """Files, those of folders, and those that globs match, each once.
+  """The files that are named, in folders, or matched by patterns, each once.
 
   Raises:
     UserError: an argument matches nothing.
@@ -172,7 +161,11 @@ def find_pictures(arguments: Sequence[str]) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-  """The command."""
+  """The command line.
+
+  Raises:
+    SystemExit: with the exit code, see `shell`.
+  """
   parser = argparse.ArgumentParser(
     prog='python -m resnet_jax.predict', description=__doc__.splitlines()[0]
   )
@@ -188,11 +181,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
   )
   options = parser.parse_args(arguments)
   start_logging()
-  try:
+  with shell():
     _run(options)
-  except UserError as e:
-    print(f'error: {e}', file=sys.stderr)
-    sys.exit(1)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -225,7 +215,13 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _views(name: str, crop: int, config: dict[str, Any]) -> Views:
-  """As the network was tested; `config` is that of its run or import."""
+  """The views that the network was tested with.
+
+  Args:
+    name: Name of the views.
+    crop: Pixels of the side of the images that it was trained on.
+    config: Config of the network's run or import.
+  """
   if config.get('dataset', {}).get('crop_size'):
     test = config['test']
     side, scales = test['shorter_side'], test['dense_shorter_sides']

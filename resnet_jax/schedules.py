@@ -1,8 +1,8 @@
-"""Learning rates: a pure function of the step and of a small state.
+"""Learning rates: pure functions of the step and of a small state.
 
-The state is there for the paper's warm-up of the 110-layer net, which ends
-when the training error is low enough, and for its drops "when the error
-plateaus" (Sec. 3.4); it travels with the checkpoint.
+Two of the paper's rules need the state: the warm-up of the 110-layer net, which
+ends when the training error is low enough (Sec. 4.2), and the drops "when the
+error plateaus" (Sec. 3.4). The state is saved in checkpoints.
 """
 
 import dataclasses
@@ -23,17 +23,18 @@ NAMES = ('step', 'plateau', 'cosine')
 WARMUPS = ('none', 'linear', 'error')
 
 
-@flax.struct.dataclass
-class ScheduleState:
-  """Whether the warm-up by error is over, and what plateaus there were.
+class ScheduleState(flax.struct.PyTreeNode):
+  """The progress of the warm-up by error, and the plateaus so far.
 
-  Attributes: scalars, int32 unless another type is said.
-    warmup_end: the step before which it ended; -1 while it lasts.
-    wrong: misclassified examples of the current window of steps.
-    seen: its examples.
-    drops: plateaus so far.
-    lowest: the lowest validation error so far, float32; above 1 before any.
-    waited: evaluations since the lowest error or the last drop.
+  Attributes are scalars, int32 unless another type is said.
+
+  Attributes:
+    warmup_end: The first step after the warm-up; -1 while it lasts.
+    wrong: Misclassified examples in the current window of steps.
+    seen: Examples in the current window of steps.
+    drops: Plateaus so far.
+    lowest: The lowest validation error so far, float32; above 1 before any.
+    waited: Evaluations since the lowest error or the last drop.
   """
 
   warmup_end: jax.Array
@@ -64,7 +65,7 @@ class Schedule:
   def init(self) -> ScheduleState:
     """The state before step 0."""
     end = -1 if self.warmup == 'error' else 0
-    # No array twice: the state is donated to each step, leaf by leaf.
+    # Each leaf is an array of its own, for the state is donated leaf by leaf.
     return ScheduleState(
       warmup_end=jnp.int32(end),
       wrong=jnp.int32(0),
@@ -102,8 +103,8 @@ class Schedule:
   ) -> ScheduleState:
     """The state after `step`, in which `wrong` of `seen` examples were wrong.
 
-    The error is that of windows of `warmup_window` steps, one after another: a
-    single batch is too few examples to go by.
+    The error is measured over windows of `warmup_window` steps, one after
+    another: a single batch has too few examples to go by.
     """
     if self.warmup != 'error':
       return state
@@ -197,7 +198,8 @@ def create(
       )
     return value
 
-  drops, warmup_steps = (), 0
+  drops: tuple[int, ...] = ()
+  warmup_steps = 0
   if config.name == 'step':
     drops = tuple(span('drops', text) for text in config.drops)
     if list(drops) != sorted(drops):

@@ -1,6 +1,6 @@
-"""What comes of an evaluation: scores by example, and counts that are exact.
+"""Scores by example, and the exact counts that an evaluation makes of them.
 
-The average of several networks, an ensemble (Table 5), is an average of scores.
+An ensemble (Table 5) is the average of the scores of several networks.
 """
 
 import csv
@@ -16,10 +16,10 @@ from jax.experimental import multihost_utils
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-  """Of the examples of a split that this host has scored.
+  """The scores of one split on this host.
 
   Attributes:
-    logs: the log of the probabilities, averaged over views, float32 [examples,
+    logs: The log of the probabilities, averaged over views, float32 [examples,
       classes].
     labels: int32 [examples]; -1 where the example is another host's, or
       damaged.
@@ -31,14 +31,14 @@ class Scores:
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-  """Of one evaluation; arrays are by class, int64 [classes].
+  """The counts of one evaluation, by class; int64 [classes] unless said.
 
   Attributes:
-    examples: how many there are.
-    wrong: those whose largest score is another class's.
-    wrong_top5: those that have five larger scores than their class's.
-    losses: sum of minus the log of the score, in nats, float64 [classes].
-    damaged: examples that could not be read, and count nowhere else.
+    examples: Examples of the class.
+    wrong: Those whose largest score is another class's.
+    wrong_top5: Those for which five classes score higher than their own.
+    losses: Sum of minus the log of the score, in nats, float64 [classes].
+    damaged: Examples that could not be read, and count nowhere else.
   """
 
   examples: np.ndarray
@@ -49,6 +49,7 @@ class Result:
 
   @property
   def count(self) -> int:
+    """Examples of all classes."""
     return int(self.examples.sum())
 
   @property
@@ -78,6 +79,7 @@ class Result:
     return ', '.join(words)
 
   def to_json(self) -> dict[str, Any]:
+    """Counts and means over all classes."""
     return {
       'examples': self.count,
       'wrong': int(self.wrong.sum()),
@@ -131,7 +133,7 @@ def tally(scores: Scores) -> Result:
   rows = np.arange(len(labels))
   right = logs[rows, labels][:, None]
   columns = np.arange(logs.shape[1])
-  # Counted from below, for what is not a number is behind nothing.
+  # Counted from below, so that a score that is not a number is never right.
   behind = (logs < right) | ((logs == right) & (columns >= labels[:, None]))
   rank = logs.shape[1] - behind.sum(1)
 
@@ -147,7 +149,7 @@ def tally(scores: Scores) -> Result:
     ]
   )
   if jax.process_count() > 1:
-    # Bytes, for JAX would make them float32.
+    # The bytes are gathered, for JAX would make float32 of float64.
     gathered = multihost_utils.process_allgather(table.view(np.uint8))
     table = np.asarray(gathered).view(np.float64).sum(0)
   examples, wrong, wrong_top5 = table[:3].astype(np.int64)

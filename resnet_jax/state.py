@@ -1,4 +1,4 @@
-"""What training changes, and what it measures: the pytrees of a step."""
+"""The pytrees of a training step: the state it updates, and its metrics."""
 
 from typing import Any
 
@@ -14,21 +14,21 @@ from resnet_jax.models import Network
 from resnet_jax.placement import INIT
 from resnet_jax.schedules import Schedule, ScheduleState
 
+# A step that never comes.
 NEVER = np.iinfo(np.int32).max
 
 
-@flax.struct.dataclass
-class TrainState:
-  """All that training changes, and what its results mean nothing without.
+class TrainState(flax.struct.PyTreeNode):
+  """Everything a step updates, plus the normalization its weights need.
 
   Attributes:
-    step: steps done, int32.
-    params, batch_stats: the network's variables; the latter are none where it
-      has no BN.
-    opt_state: Optax's.
-    schedule: of the learning rate.
-    normalization: of the images. It never changes, and the weights are of use
-      only with it.
+    step: Steps done, int32.
+    params, batch_stats: The network's variables; the latter are empty without
+      BN.
+    opt_state: The state of the Optax optimizer.
+    schedule: The state of the learning rate's schedule.
+    normalization: The normalization of images, which never changes: the weights
+      are of use only with it.
   """
 
   step: jax.Array
@@ -37,6 +37,14 @@ class TrainState:
   opt_state: optax.OptState
   schedule: ScheduleState
   normalization: Normalization
+
+  def variables(self) -> dict[str, Any]:
+    """Params, batch_stats and normalization, as evaluation takes them."""
+    return {
+      'params': self.params,
+      'batch_stats': self.batch_stats,
+      'normalization': self.normalization,
+    }
 
 
 @flax.struct.dataclass
@@ -65,25 +73,26 @@ class Metrics(clu.metrics.Collection):
   """Sums and counts of examples: means over any number of batches are exact.
 
   Attributes:
-    loss: cross-entropy in nats.
-    error: top-1 error, a fraction.
+    loss: Cross-entropy in nats.
+    error: Top-1 error, a fraction.
   """
 
-  loss: clu.metrics.Average.from_output('loss')
-  error: clu.metrics.Average.from_output('error')
+  # clu makes these types by a call, which a type checker cannot follow.
+  loss: clu.metrics.Average.from_output('loss')  # type: ignore[valid-type]
+  error: clu.metrics.Average.from_output('error')  # type: ignore[valid-type]
 
 
 @flax.struct.dataclass
 class TrainMetrics(Metrics):
-  """As `Metrics`, over the steps since the last record.
+  """The `Metrics` of the steps since the last record, and two of their own.
 
   Attributes:
-    learning_rate: of the newest step.
-    first_nonfinite: the first step whose loss was not finite, or `NEVER`.
+    learning_rate: Learning rate of the newest step.
+    first_nonfinite: The first step whose loss was not finite, or `NEVER`.
   """
 
-  loss: clu.metrics.Average.from_output('loss')
-  error: clu.metrics.Average.from_output('error')
+  loss: clu.metrics.Average.from_output('loss')  # type: ignore[valid-type]
+  error: clu.metrics.Average.from_output('error')  # type: ignore[valid-type]
   learning_rate: clu.metrics.LastValue
   first_nonfinite: First
 
@@ -97,7 +106,16 @@ def create_state(
   image_shape: tuple[int, int, int],
   normalization: Normalization,
 ) -> TrainState:
-  """The state before the first step."""
+  """The state before the first step.
+
+  Args:
+    model: The network.
+    optimizer: The update rule, from `optim.create`.
+    schedule: The learning rate.
+    seed: Seed of the initial weights.
+    image_shape: Height, width and channels.
+    normalization: The normalization of images.
+  """
   key = jax.random.fold_in(jax.random.key(seed), INIT)
   images = jnp.zeros((1, *image_shape), jnp.float32)
   variables = jax.jit(model.init)(key, images)

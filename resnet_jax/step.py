@@ -1,10 +1,11 @@
 """The compiled steps: train, score, collect BN statistics.
 
-This file alone knows about pmap and collectives, and placement.py about where
-arrays are. A state goes in and comes out whole (`in_axes=None`): its arrays
-look like one copy and are one on each device, and nothing is ever indexed by
-device. What is mapped is each device's share of the batch: its images, or,
-where all examples live on the device, its number, which says what to take.
+`jax.pmap` is called in this file alone. A state goes in and comes out whole
+(`in_axes=None`): its arrays look like one copy and are one on each device, and
+nothing is ever indexed by device. Each device's share of the batch is mapped:
+its images, or, where all examples live on the device, its number, by which it
+picks them. Means over devices are here and in models/norm.py (BN groups that
+span devices).
 """
 
 import functools
@@ -18,19 +19,15 @@ import numpy as np
 import optax
 
 from resnet_jax.data.feed import MakeBatch
+from resnet_jax.data.views import Views
+from resnet_jax.microbatches import in_parts
 from resnet_jax.models import Network
 from resnet_jax.placement import AXIS, DROPOUT, shard
 from resnet_jax.schedules import Schedule
-from resnet_jax.state import (
-  NEVER,
-  First,
-  Metrics,
-  TrainMetrics,
-  TrainState,
-)
-from resnet_jax.views import Views, log_probabilities
+from resnet_jax.state import NEVER, First, Metrics, TrainMetrics, TrainState
+from resnet_jax.views import log_probabilities
 
-# Of the losses of auxiliary heads (Szegedy et al. 2014, Sec. 5).
+# Weight of the losses of auxiliary heads (Szegedy et al. 2014, Sec. 5).
 _AUXILIARY = 0.3
 
 
@@ -47,20 +44,20 @@ def make_train_step(
   """One step of training, compiled for all devices.
 
   Args:
-    model: with `axis_name=AXIS`, if it has BN.
-    optimizer: from `optim.create`.
-    schedule: of the learning rate.
-    make_batch: the feed's, see `data/feed.py`.
-    seed: of dropout, in networks that have it.
-    label_smoothing: share of the target that is spread over all classes.
-    microbatches: parts of a device's share that are computed one after the
+    model: The network, with `axis_name=AXIS` if it has BN.
+    optimizer: The update rule, from `optim.create`.
+    schedule: The learning rate.
+    make_batch: The device's part of the input, from `data/feed.py`.
+    seed: Seed of dropout, in networks that have it.
+    label_smoothing: Share of the target that is spread over all classes.
+    microbatches: Parts of a device's share that are computed one after the
       other, to save memory. The result is that of 1, since BN groups must not
       span parts.
 
   Returns:
-    step(state, metrics, common, share) -> state, metrics; the state that is
-    passed is consumed. The metrics are of the network's own head, and the
-    gradients of its auxiliary heads', too.
+    step(state, metrics, common, share) -> state, metrics. The state that is
+    passed is consumed. Metrics count the network's own head alone; gradients
+    are of its auxiliary heads, too.
   """
 
   @functools.partial(
@@ -80,7 +77,7 @@ def make_train_step(
 
     def loss_fn(
       params: Any, images: jax.Array, labels: jax.Array, keys: jax.Array | None
-    ) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    ) -> tuple[jax.Array, tuple[jax.Array, jax.Array, Any]]:
       variables = {'params': params, 'batch_stats': state.batch_stats}
       logits, updates = _apply(model, variables, images, keys)
       losses = cross_entropy(logits, labels, label_smoothing)
@@ -91,7 +88,7 @@ def make_train_step(
       wrong = (logits.argmax(-1) != labels).astype(jnp.float32)
       return objective, (losses, wrong, updates.get('batch_stats', {}))
 
-    gradient_fn = _in_parts(jax.grad(loss_fn, has_aux=True), microbatches)
+    gradient_fn = in_parts(jax.grad(loss_fn, has_aux=True), microbatches)
     gradients, (losses, wrong, batch_stats) = gradient_fn(
       state.params, images, labels, keys
     )
@@ -189,7 +186,7 @@ def make_score_step(model: Network, views: Views) -> Callable[..., np.ndarray]:
 def cross_entropy(
   logits: jax.Array, labels: jax.Array, label_smoothing: float = 0.0
 ) -> jax.Array:
-  """Per example, in nats, [examples]; logits [examples, classes]."""
+  """Cross-entropy in nats, [examples], of logits [examples, classes]."""
   if label_smoothing == 0:
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
   targets = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
@@ -206,10 +203,10 @@ def _apply(
   """Logits in training, and the new `batch_stats` and `auxiliary` logits.
 
   Args:
-    model: one with dropout has no BN.
-    variables: its params and batch_stats.
-    images: a part of a device's share.
-    keys: for the dropout of each image; None: there is none.
+    model: The network; one with dropout has no BN.
+    variables: Its params and batch_stats.
+    images: A part of a device's share.
+    keys: Keys for the dropout of each image; None where there is none.
   """
   apply = functools.partial(
     model.apply, variables, train=True, mutable=['batch_stats', 'auxiliary']
@@ -227,52 +224,10 @@ def _apply(
 def _dropout_keys(seed: int, step: jax.Array, share: int) -> jax.Array:
   """A key for each example of a device's share.
 
-  By its place in the batch: so what is dropped out does not depend on how many
-  devices or parts the batch is divided into.
+  A key depends on the example's place in the batch, so that the devices and
+  parts into which a batch is divided do not change what is dropped out.
   """
   key = jax.random.fold_in(jax.random.key(seed), DROPOUT)
   places = jax.lax.axis_index(AXIS) * share + jnp.arange(share)
   fold_in = jax.vmap(jax.random.fold_in, (None, 0))
   return fold_in(jax.random.fold_in(key, step), places)
-
-
-def _in_parts(
-  gradient_fn: Callable[..., tuple[Any, tuple[jax.Array, ...]]], parts: int
-) -> Callable[..., tuple[Any, tuple[jax.Array, ...]]]:
-  """`gradient_fn(params, *examples)` over parts of the examples in turn.
-
-  Gradients and BN statistics are means over the parts; what is per example is
-  put together again.
-  """
-  if parts == 1:
-    return gradient_fn
-
-  def in_parts(
-    params: Any, *examples: jax.Array | None
-  ) -> tuple[Any, tuple[jax.Array, ...]]:
-    def part(total: Any, batch: tuple[jax.Array | None, ...]) -> Any:
-      gradients, (losses, wrong, batch_stats) = gradient_fn(params, *batch)
-      total = jax.tree.map(jnp.add, total, (gradients, batch_stats))
-      return total, (losses, wrong)
-
-    batches = jax.tree.map(
-      lambda x: x.reshape(parts, -1, *x.shape[1:]), examples
-    )
-    first = jax.tree.map(lambda x: x[0], batches)
-    shapes = jax.eval_shape(gradient_fn, params, *first)
-    gradients, (_, _, batch_stats) = shapes
-    zeros = jax.tree.map(
-      lambda x: jnp.zeros(x.shape, x.dtype), (gradients, batch_stats)
-    )
-    total, per_example = jax.lax.scan(
-      part,
-      zeros,
-      batches,
-      # XLA's convolutions are 10 to 24 times slower in a loop on a CPU.
-      unroll=parts if jax.default_backend() == 'cpu' else 1,
-    )
-    gradients, batch_stats = jax.tree.map(lambda x: x / parts, total)
-    losses, wrong = jax.tree.map(lambda x: x.reshape(-1), per_example)
-    return gradients, (losses, wrong, batch_stats)
-
-  return in_parts

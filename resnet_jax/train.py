@@ -1,33 +1,33 @@
-"""The loop, from top to bottom: step, record, evaluate, save."""
+"""The training loop, from top to bottom: step, record, evaluate, save."""
 
 import collections
 import contextlib
 import logging
 import pathlib
-import shutil
 import signal
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import ml_collections
 
-from resnet_jax import experiment
+from resnet_jax import experiment, finish, summary
 from resnet_jax.config import checks
 from resnet_jax.config.file import to_json
-from resnet_jax.errors import UserError
-from resnet_jax.evaluate import variables_of
+from resnet_jax.errors import Interrupted, UserError
 from resnet_jax.placement import replicate
 from resnet_jax.runs import (
   checkpoint,
-  curves,
   environment,
   finetune,
+  restore,
   resume,
   telemetry,
 )
-from resnet_jax.runs.interruption import Cadence, Interrupted, StopSignals
-from resnet_jax.scores import Result
+from resnet_jax.runs.interruption import Cadence, StopSignals
+from resnet_jax.runs.workdir import check_space, make_workdir, write_json
 from resnet_jax.state import NEVER, TrainMetrics, TrainState
+from resnet_jax.step import make_train_step
 
 _log = logging.getLogger('resnet_jax')
 
@@ -36,13 +36,6 @@ _log = logging.getLogger('resnet_jax')
 # collectives can deadlock.
 _IN_FLIGHT_CPU, _IN_FLIGHT = 0, 8
 
-# Of what `results.json` says, by the key under which it says it.
-_KINDS = {
-  'running': 'running BN statistics',
-  'recomputed': 'recomputed BN statistics',
-  'best': 'at the best validation error',
-}
-
 
 def train(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
@@ -50,23 +43,28 @@ def train(
   """Trains to the end of `config`, from where `workdir` left off.
 
   Returns:
-    What it writes to `results.json`.
+    The content of `results.json`.
 
   Raises:
     UserError: something the user can mend; what was saved before stays.
     Interrupted: SIGTERM or SIGINT; everything is saved.
   """
   checks.check(config)
-  telemetry.make_workdir(workdir)
+  make_workdir(workdir)
   series = checkpoint.Series(
     workdir / 'checkpoints' / 'latest', keep=config.run.checkpoints_kept
   )
   newest = series.newest()
-  origin = finetune.origin(config, newest)
-  if newest and not config.run.resume_changed:  # before the data are loaded
+  origin = finetune.find_origin(config, newest)
+  if origin:
+    config = restore.with_network_of(config, origin)
+  must_be_same = newest and not config.run.resume_changed
+  if must_be_same:  # before the data are loaded
     resume.check_same_config(config, newest)
   run = experiment.build(config, origin)
-  _log.info('%s', experiment.describe(run))
+  _log.info('%s', summary.describe(run))
+  if must_be_same:
+    resume.check_same_data(run.data.fingerprint, newest)
   trainer = Trainer(run, workdir, series, newest)
   try:
     _loop(trainer)
@@ -103,14 +101,29 @@ def _loop(trainer: 'Trainer') -> None:
         )
 
 
+def build_step(
+  run: experiment.Experiment,
+) -> Callable[..., tuple[TrainState, TrainMetrics]]:
+  """The compiled training step of a run, see `step.make_train_step`."""
+  return make_train_step(
+    run.model,
+    run.optimizer,
+    run.schedule,
+    run.feed.make_batch,
+    seed=run.config.seed,
+    label_smoothing=run.config.label_smoothing,
+    microbatches=run.config.run.microbatches,
+  )
+
+
 class Trainer:
-  """The state of a run and what is done with it, step by step.
+  """The state of a run, and what the loop does with it after each step.
 
   Args:
-    run: its parts.
-    workdir: a folder that can be written to.
-    latest: the checkpoints to resume from.
-    newest: the one to resume from now, if there is one.
+    run: The parts of the run.
+    workdir: A folder that can be written to.
+    latest: The series of checkpoints to resume from.
+    newest: The checkpoint to resume from now, if there is one.
 
   Raises:
     UserError: there is too little disk space, or what `workdir` holds is of
@@ -132,20 +145,20 @@ class Trainer:
     metrics = TrainMetrics.empty()
     kept = run.config.run.checkpoints_kept
     # Besides those kept: one being written, the best, and the recomputed one.
-    _check_space(workdir, state, copies=kept + 3)
+    check_space(workdir, state, copies=kept + 3)
     if newest:
-      state, metrics = resume.resume(run, latest, newest, state, metrics)
+      state, metrics = resume.resume(
+        latest, newest, state, metrics, steps=run.plan.steps
+      )
     self.first_step = int(state.step)
     self.best = checkpoint.Series(workdir / 'checkpoints' / 'best', keep=1)
     best = self.best.newest()
     self.best_step = best.step if best else None
     self.best_error = best.meta['error'] if best else float('inf')
-    # Of the sessions before this one.
-    self._seconds_before = newest.meta.get('seconds', {}) if newest else {}
 
-    telemetry.write_json(workdir / 'config.json', to_json(run.config))
-    telemetry.write_json(workdir / 'environment.json', environment.describe())
-    self.clock = telemetry.Clock()
+    write_json(workdir / 'config.json', to_json(run.config))
+    write_json(workdir / 'environment.json', environment.describe())
+    self.clock = telemetry.Clock(newest.meta.get('seconds') if newest else None)
     self.reporter = telemetry.Reporter(
       workdir,
       first_step=self.first_step,
@@ -157,8 +170,8 @@ class Trainer:
     self.cadence = Cadence(run.plan, agree_every=run.config.run.log_every)
     self._no_metrics = replicate(TrainMetrics.empty())
     self._state, self._metrics = replicate((state, metrics))
-    self._in_flight = collections.deque()
-    self._compiled_step = run.train_step()
+    self._in_flight: collections.deque[TrainMetrics] = collections.deque()
+    self._step = build_step(run)
     # The test set shows the curve only where there is nothing to choose by.
     splits = run.evaluator.splits
     self._watched = 'validation' if 'validation' in splits else splits[0]
@@ -179,7 +192,7 @@ class Trainer:
       self._dispatch(batch)
 
   def record(self, done: int) -> None:
-    """Records the steps since the last record, `done` steps being done."""
+    """Records the steps since the last record; `done` steps are done."""
     self.reporter.train(done, self._values(done))
     self._metrics = self._no_metrics
     if self._warming_up and int(self._state.schedule.warmup_end) >= 0:
@@ -198,7 +211,9 @@ class Trainer:
   def evaluate(self, done: int) -> None:
     """Evaluates, and keeps the best by validation error, if there is one."""
     with self.clock('eval'):
-      result = self._result(self._state, self._watched)
+      result = self.run.evaluator(
+        self.run.model, self._state.variables(), self._watched
+      )
     schedule = jax.device_get(self._state.schedule)
     schedule = self.run.schedule.observe(schedule, result.error)
     self._state = self._state.replace(schedule=replicate(schedule))
@@ -211,7 +226,7 @@ class Trainer:
         self.best.save(done, self._bundle(), meta)
 
   def save(self, done: int) -> None:
-    """Saves a checkpoint to resume from, unless the loss went astray."""
+    """Saves a checkpoint to resume from, unless the loss is not finite."""
     with self.clock('save'):
       self._check_finite(done)
       self.latest.save(done, self._bundle(), self._meta())
@@ -220,36 +235,18 @@ class Trainer:
   def finish(self) -> dict[str, Any]:
     """Evaluates the end result in all its forms, and writes it down."""
     with self.clock('eval'):
-      results = self._final_results()
-    for kind, by_split in results.items():
-      for split, result in by_split.items():
-        _log.info('%s %s [%s]', split, result, _KINDS[kind])
-    data = self.run.data
-    record = self._meta() | {
-      'data_name': data.name,
-      'examples': data.sizes,
-      'step': self.run.plan.steps,
-      'best_step': self.best_step,
-      'results': {
-        kind: {split: result.to_json() for split, result in by_split.items()}
-        for kind, by_split in results.items()
-      },
-      'environment': environment.describe(),
-    }
+      results = finish.evaluate_final(
+        self.run, self._state, workdir=self.workdir, best=self.best
+      )
+    meta = self._meta()
     self.close()
-    telemetry.write_json(self.workdir / 'results.json', record)
-    if jax.process_index() == 0:
-      last = results.get('recomputed', results['running'])
-      for split, result in last.items():
-        file = self.workdir / f'per_class-{split}.csv'
-        result.write_csv(file, self.run.data.class_names)
-      title = f'{self.run.config.model.name}, {self.run.data.name}'
-      records = telemetry.read_metrics(self.workdir)
-      curves.draw(records, title, self.workdir / 'curves.png')
-    _log.info(
-      'results.json, per_class-*.csv and curves.png are in %s', self.workdir
+    return finish.write_results(
+      self.run,
+      results,
+      meta,
+      workdir=self.workdir,
+      best_step=self.best_step,
     )
-    return record
 
   def close(self) -> None:
     """Waits for what is being written."""
@@ -259,9 +256,7 @@ class Trainer:
     self.reporter.close()
 
   def _dispatch(self, batch: tuple[Any, Any]) -> None:
-    self._state, self._metrics = self._compiled_step(
-      self._state, self._metrics, *batch
-    )
+    self._state, self._metrics = self._step(self._state, self._metrics, *batch)
     self._in_flight.append(self._metrics)
     on_cpu = jax.default_backend() == 'cpu'
     while len(self._in_flight) > (_IN_FLIGHT_CPU if on_cpu else _IN_FLIGHT):
@@ -291,53 +286,13 @@ class Trainer:
       )
 
   def _bundle(self) -> dict[str, Any]:
-    # The sums since the last record, too: the records of a resumed run are
-    # then those of a run that was never cut.
+    """The content of a checkpoint.
+
+    The sums since the last record are in it, so that the records of a resumed
+    run are those of a run that was never cut.
+    """
     return {'state': self._state, 'metrics': self._metrics}
 
   def _meta(self) -> dict[str, Any]:
-    """What a checkpoint must tell, with the seconds that the run has taken."""
-    now = self.clock.seconds | {'train': self.clock.training()}
-    before = self._seconds_before
-    seconds = {name: before.get(name, 0.0) + s for name, s in now.items()}
-    return self.run.meta() | {'seconds': seconds}
-
-  def _final_results(self) -> dict[str, dict[str, Result]]:
-    """By state (running or recomputed BN statistics, best) and split."""
-    state, run = self._state, self.run
-    results = {'running': self._evaluate_all(state)}
-    count = run.config.bn_recompute_batches
-    if count and state.batch_stats:  # some networks have no BN
-      _log.info('recomputing BN statistics over %d training batches', count)
-      state = state.replace(batch_stats=run.recompute_batch_stats(state))
-      results['recomputed'] = self._evaluate_all(state)
-      folder = self.workdir / 'checkpoints' / 'recomputed'
-      series = checkpoint.Series(folder, keep=1)
-      bundle = {'state': state, 'metrics': self._no_metrics}
-      series.save(run.plan.steps, bundle, run.meta())
-      series.wait()
-      series.close()
-    self.best.wait()
-    if best := self.best.newest():  # with BN statistics as they were then
-      bundle = {'state': jax.device_get(state), 'metrics': TrainMetrics.empty()}
-      bundle = checkpoint.fill(bundle, best.arrays, best.path)
-      results['best'] = self._evaluate_all(replicate(bundle['state']))
-    return results
-
-  def _evaluate_all(self, state: TrainState) -> dict[str, Result]:
-    return {s: self._result(state, s) for s in self.run.evaluator.splits}
-
-  def _result(self, state: TrainState, split: str) -> Result:
-    run = self.run
-    return run.evaluator(run.model, variables_of(state), split)
-
-
-def _check_space(workdir: pathlib.Path, state: TrainState, copies: int) -> None:
-  size = sum(x.nbytes for x in jax.tree.leaves(state))
-  free = shutil.disk_usage(workdir).free
-  if free < copies * size:
-    raise UserError(
-      f'--workdir {workdir}: {copies} checkpoints of {size / 1e6:,.1f} MB need '
-      f'{copies * size / 1e6:,.1f} MB, and {free / 1e6:,.1f} MB are free; make '
-      f'room, or keep fewer with --config.run.checkpoints_kept=1'
-    )
+    """The facts saved with a checkpoint, with the seconds of all sessions."""
+    return self.run.meta() | {'seconds': self.clock.of_all_sessions()}

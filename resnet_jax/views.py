@@ -1,4 +1,4 @@
-"""The paper's tests: which views of an image are scored (Sec. 3.4, 4.1).
+"""The paper's tests: scores of the views of an image (Sec. 3.4, 4.1).
 
 Scores are probabilities, averaged over the views of an image; they are kept as
 logarithms, which lose nothing where they are small.
@@ -12,12 +12,12 @@ import jax.numpy as jnp
 
 from resnet_jax.data.normalization import Normalization
 from resnet_jax.data.views import Views
-from resnet_jax.models import ResNet
+from resnet_jax.models import Network
 from resnet_jax.models.dense import dense_logits
 
 
 def log_probabilities(
-  model: ResNet,
+  model: Network,
   variables: dict[str, Any],
   images: jax.Array,
   sizes: jax.Array,
@@ -26,11 +26,11 @@ def log_probabilities(
   """The log of each example's probabilities, averaged over its views.
 
   Args:
-    model: any network of `models`.
-    variables: its params and batch_stats, and the normalization.
+    model: Any network of `models`.
+    variables: Its params and batch_stats, and the normalization.
     images: uint8 [examples, crops, height, width, channels].
     sizes: int32 [examples, 2], height and width; read where views are dense.
-    views: which.
+    views: The views to average over.
 
   Returns:
     float32 [examples, classes].
@@ -57,7 +57,7 @@ def log_probabilities(
 def log_mean_exp(
   x: jax.Array, axes: int | tuple[int, ...], where: jax.Array | None = None
 ) -> jax.Array:
-  """log(mean(exp(x))) over `axes`, of those `where` says."""
+  """log(mean(exp(x))) over `axes`, where `where` is true."""
   if where is None:
     where = jnp.ones_like(x, bool)
   total = jax.nn.logsumexp(x, axes, where=where)
@@ -65,7 +65,7 @@ def log_mean_exp(
 
 
 def _dense(
-  model: ResNet,
+  model: Network,
   net: dict[str, Any],
   normalization: Normalization,
   images: jax.Array,
@@ -73,8 +73,11 @@ def _dense(
   *,
   crop: int,
 ) -> jax.Array:
-  """Averaged over positions; images as in `dense_logits`, but uint8."""
-  # No pixel of a mean image belongs to those of a larger one.
+  """The log of probabilities averaged over positions, [examples, classes].
+
+  Arguments are those of `dense_logits`, but images are uint8.
+  """
+  # A mean image has no pixel for those of a larger image: its mean colour has.
   if normalization.mean.ndim == 3:
     mean = normalization.mean.mean((0, 1))
     normalization = normalization.replace(mean=mean)
@@ -86,7 +89,7 @@ def _dense(
 
 
 def _flip_inside(images: jax.Array, widths: jax.Array) -> jax.Array:
-  """Mirrors each image, which stays at the left of its padding."""
+  """Mirrors each image, which stays on the left of its padding."""
   columns = jnp.arange(images.shape[2])
   mirrored = jnp.maximum(widths[:, None] - 1 - columns, 0)
   return jax.vmap(lambda image, index: image[:, index])(images, mirrored)

@@ -8,11 +8,10 @@ import sys
 import jax
 import numpy as np
 
-from resnet_jax import experiment
+from resnet_jax import experiment, train
 from resnet_jax.config.file import load_config
-from resnet_jax.evaluate import variables_of
 from resnet_jax.placement import replicate
-from resnet_jax.runs.checkpoint import flatten
+from resnet_jax.runs.leaves import flatten
 from resnet_jax.state import TrainMetrics
 from tests import command
 
@@ -30,7 +29,7 @@ def main(npz: str, dtype: str, group: str, steps: str, out: str) -> None:
   run = experiment.build(config)
   state, metrics = replicate((run.initial_state(), TrainMetrics.empty()))
   # To the last bit one start: initialization is compiled apart.
-  train_step = run.train_step()
+  train_step = train.build_step(run)
   results = {}
   for k in range(int(steps)):
     state, metrics = train_step(state, metrics, *run.feed.at(k))
@@ -42,7 +41,7 @@ def main(npz: str, dtype: str, group: str, steps: str, out: str) -> None:
     final = flatten(jax.device_get(state))
     results |= {f'state/{name}': x for name, x in final.items()}
   results['batches'] = np.stack([batch(run, k) for k in range(20)])
-  counts = run.evaluator(run.model, variables_of(state), 'test')
+  counts = run.evaluator(run.model, state.variables(), 'test')
   results['evaluation'] = np.array([counts.examples, counts.wrong])
   np.savez(out, **results)
 

@@ -4,11 +4,11 @@ import jax
 import numpy as np
 import pytest
 
-from resnet_jax import experiment
+from resnet_jax import experiment, train
 from resnet_jax.config import checks
 from resnet_jax.config.file import load_config
 from resnet_jax.placement import replicate
-from resnet_jax.runs.checkpoint import flatten
+from resnet_jax.runs.leaves import flatten
 from resnet_jax.state import TrainMetrics
 
 pytestmark = pytest.mark.usefixtures('quick_compilation')
@@ -30,7 +30,7 @@ def after(digits_npz, steps=2, **fields):
   checks.check(config)
   run = experiment.build(config)
   state, metrics = replicate((run.initial_state(), TrainMetrics.empty()))
-  step = run.train_step()
+  step = train.build_step(run)
   for k in range(steps):
     state, metrics = step(state, metrics, *run.feed.at(k))
   return flatten(jax.device_get({'state': state, 'metrics': metrics}))

@@ -1,4 +1,4 @@
-"""Refuses a configuration that cannot be run, before it is run."""
+"""Refuses configs that cannot be run, before anything is loaded or trained."""
 
 import math
 from typing import Any
@@ -8,10 +8,11 @@ import ml_collections
 from resnet_jax.config.plan import create_model, has_bn
 from resnet_jax.data import views
 from resnet_jax.errors import UserError, did_you_mean
+from resnet_jax.models import Network
 
 
 def check(config: ml_collections.ConfigDict) -> None:
-  """Refuses values that mean nothing, whatever the machine and the data.
+  """Refuses values that have no meaning on any machine or data.
 
   Raises:
     UserError: naming the field, its value and what it can be.
@@ -109,11 +110,11 @@ def check_devices(config: ml_collections.ConfigDict, devices: int) -> None:
 def check_validation(
   config: ml_collections.ConfigDict, sizes: dict[str, int]
 ) -> None:
-  """Refuses to choose by what the result is read from.
+  """Refuses to choose by the test set that the result is read from.
 
   Args:
-    config: of a run that chooses by validation error.
-    sizes: examples, by split.
+    config: Config of a run that chooses by the validation error.
+    sizes: Examples, by split.
 
   Raises:
     UserError: there is no validation split.
@@ -126,8 +127,31 @@ def check_validation(
     )
 
 
+def check_image_size(
+  model: Network, name: str, image_shape: tuple[int, int, int]
+) -> None:
+  """Refuses images that are too small for a network.
+
+  Args:
+    model: The network.
+    name: Name of the data, for the message.
+    image_shape: Height, width and channels.
+
+  Raises:
+    UserError: with the least size.
+  """
+  least = getattr(model, 'least_size', 1)
+  if min(image_shape[:2]) < least:
+    shape = 'x'.join(map(str, image_shape))
+    raise UserError(
+      f'config.model.name: the images of {name} are {shape} (of pictures, '
+      f'config.dataset.crop_size), and this network needs at least '
+      f'{least}x{least} pixels'
+    )
+
+
 def _check_data(config: ml_collections.ConfigDict) -> None:
-  """Refuses what does not go with the kind of data that is asked for."""
+  """Refuses fields that do not go with the kind of data that is asked for."""
   dataset, augment = config.dataset, config.augment
   named = [name for name in ('npz', 'folder') if dataset[name]]
   if len(named) > 1:

@@ -20,11 +20,11 @@ def to_steps(
   """`text` in steps, rounded to the nearest.
 
   Args:
-    text: number and unit: step(s), epoch(s), or % of `total`. A bare number is
+    text: Number and unit: step(s), epoch(s), or % of `total`. A bare number is
       in steps.
-    field: the config field, for the error message.
-    steps_per_epoch: training examples over batch size, not rounded.
-    total: steps of the whole run; None where a percentage has no meaning.
+    field: The config field, for the error message.
+    steps_per_epoch: Training examples over batch size, not rounded.
+    total: Steps of the whole run; None where a percentage has no meaning.
 
   Raises:
     UserError: no such number or unit, or a negative one.

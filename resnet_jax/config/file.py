@@ -1,4 +1,4 @@
-"""Reads a config file, and what the command line sets in it."""
+"""Reads config files, checks overrides of their fields, compares configs."""
 
 import importlib.util
 import json
@@ -14,7 +14,7 @@ from resnet_jax.errors import UserError, did_you_mean
 
 
 def load_config(path: str) -> ml_collections.ConfigDict:
-  """What `get_config()` of the file `path` returns.
+  """The config that `get_config()` of the file `path` returns.
 
   Raises:
     UserError: there is no such file, or it is no config file.
@@ -27,7 +27,7 @@ def load_config(path: str) -> ml_collections.ConfigDict:
   if root not in sys.path:
     sys.path.append(root)
   spec = importlib.util.spec_from_file_location('_config_file', file)
-  if spec is None:
+  if spec is None or spec.loader is None:
     raise UserError(f'--config: {file} is not a Python file')
   module = importlib.util.module_from_spec(spec)
   try:
@@ -82,7 +82,7 @@ def check_overrides(config: ml_collections.ConfigDict, argv: list[str]) -> None:
 
 
 def to_json(config: ml_collections.ConfigDict) -> dict[str, Any]:
-  """`config` in the types of JSON, as it is written to disk."""
+  """`config` in the types of JSON, the form that is written to disk."""
   return json.loads(json.dumps(config.to_dict()))
 
 
@@ -91,9 +91,9 @@ def result_changes(
 ) -> dict[str, tuple[Any, Any]]:
   """Fields that differ and change the result: field to (old, new) value.
 
-  What is in `run` changes nothing, and where the data lies does not either:
-  its content has a fingerprint of its own. Nor does where training started
-  from: it has been loaded.
+  The fields of `run` change no result. Neither does the place of the data,
+  whose content has a fingerprint of its own, nor the checkpoint that training
+  started from, which has been loaded.
   """
   free = (
     'run.',
@@ -115,7 +115,7 @@ def result_changes(
 
 def fields(tree: dict[str, Any], prefix: str = '') -> dict[str, Any]:
   """The leaves of a config by dotted name, such as `model.name`."""
-  leaves = {}
+  leaves: dict[str, Any] = {}
   for key, value in tree.items():
     if isinstance(value, dict):
       leaves |= fields(value, f'{prefix}{key}.')
@@ -127,7 +127,7 @@ def fields(tree: dict[str, Any], prefix: str = '') -> dict[str, Any]:
 def _check_fields(
   file: pathlib.Path, config: ml_collections.ConfigDict
 ) -> None:
-  """Refuses fields that a config file made up, or left out."""
+  """Refuses fields that a config file has invented, or left out."""
   try:
     from configs import common
   except ImportError:  # there is nothing to compare with
@@ -147,7 +147,7 @@ def _check_fields(
 
 
 def _check_type(name: str, default: Any, text: str) -> None:
-  kinds = {
+  kinds: dict[type, tuple[flags.ArgumentParser, str]] = {
     bool: (flags.BooleanParser(), 'True or False'),
     int: (flags.IntegerParser(), 'a whole number'),
     float: (flags.FloatParser(), 'a number'),

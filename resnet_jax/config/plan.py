@@ -1,6 +1,6 @@
-"""What a configuration comes to: its network, its views, its plan in steps.
+"""The network, the views and the plan in steps that a config asks for.
 
-The fields themselves are declared in configs/common.py.
+The fields of configs are declared in configs/common.py.
 """
 
 import dataclasses
@@ -18,14 +18,14 @@ from resnet_jax.models import dense
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-  """How a run is divided, in steps.
+  """The durations of a run, in steps.
 
   Attributes:
-    steps: of the whole run.
-    steps_per_epoch: training examples over batch size, not rounded.
-    eval_every: steps between evaluations.
-    checkpoint_steps: steps between checkpoints, or None:
-    checkpoint_seconds: seconds between them, or None.
+    steps: Steps of the whole run.
+    steps_per_epoch: Training examples over batch size, not rounded.
+    eval_every: Steps between two evaluations.
+    checkpoint_steps: Steps between two checkpoints; None where seconds count.
+    checkpoint_seconds: Seconds between two checkpoints; None where steps count.
   """
 
   steps: int
@@ -36,7 +36,7 @@ class Plan:
 
 
 def views_of(config: ml_collections.ConfigDict) -> Views:
-  """How `config.test` looks at an image."""
+  """The views of `config.test`."""
   test, crop = config.test, config.dataset.crop_size
   if not crop:
     return Views(test.views, (), 0)
@@ -53,9 +53,15 @@ def create_model(
 ) -> models.Network:
   """The network of `config.model`.
 
+  Args:
+    config: The run's.
+    num_classes: Classes of the data.
+    axis_name: The pmap axis that BN statistics are shared over; None for one
+      device.
+
   Raises:
-    UserError: as `models.create` raises ValueError, or the network cannot be
-      tested as `config.test` says.
+    UserError: `models.create` refuses a field, or the network cannot be tested
+      as `config.test` says.
   """
   overrides = config.model.to_dict()
   overrides['frozen_stages'] = config.finetune.frozen_stages
@@ -66,7 +72,7 @@ def create_model(
   if not has_bn(config):
     for field in ('axis_name', 'bn_group_size', 'bn_momentum'):
       overrides.pop(field, None)
-    # A field that is off says nothing that the network would have to know.
+    # Fields that are off mean nothing to a network without BN.
     overrides = {k: v for k, v in overrides.items() if v}
   try:
     model = models.create(name, num_classes=num_classes, **overrides)
@@ -89,7 +95,7 @@ def has_bn(config: ml_collections.ConfigDict) -> bool:
 
 
 def make_plan(config: ml_collections.ConfigDict, train_examples: int) -> Plan:
-  """Durations in steps, once the size of the training set is known.
+  """The durations of `config` in steps, for so many training examples.
 
   Raises:
     UserError: a duration that cannot be read, or that is not above 0.

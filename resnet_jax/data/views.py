@@ -10,12 +10,13 @@ NAMES = ('single', 'ten_crop', 'dense')
 
 @dataclasses.dataclass(frozen=True)
 class Views:
-  """How an image is looked at.
+  """The views of an image that are scored.
 
   Attributes:
-    name: one of `NAMES`.
-    shorter_sides: pixels, one for each scale; () takes images as they are.
-    crop: pixels of the crops, or of those trained on where `name` is 'dense'.
+    name: One of `NAMES`.
+    shorter_sides: Pixels, one for each scale; () takes images as they are.
+    crop: Side of the crops, pixels; where `name` is 'dense', side of the images
+      that the network was trained on.
   """
 
   name: str
@@ -24,7 +25,7 @@ class Views:
 
   @property
   def crops(self) -> int:
-    """How many crops of an image the host cuts out."""
+    """Crops of an image that the host cuts out."""
     return 5 if self.name == 'ten_crop' else 1
 
   def describe(self) -> str:

@@ -21,7 +21,7 @@ from resnet_jax.models.registry import (
   create,
   input_shape,
 )
-from resnet_jax.models.resnet import ResNet
+from resnet_jax.models.resnet import ResNet, frozen_params
 from resnet_jax.models.vgg import VGG
 
 __all__ = [
@@ -38,5 +38,6 @@ __all__ = [
   'count_macs',
   'count_params',
   'create',
+  'frozen_params',
   'input_shape',
 ]

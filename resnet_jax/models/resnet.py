@@ -5,8 +5,8 @@ The tree of variables reads like Table 1 and is the checkpoint format:
 """
 
 import functools
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
@@ -206,3 +206,22 @@ class StemPool(nn.Module):
       # ceil((n - 3) / 2) + 1 windows: an even n lacks one row, an odd n none.
       sides = tuple((0, 1 - n % 2) for n in x.shape[1:3])
     return nn.max_pool(x, (3, 3), strides=(2, 2), padding=sides)
+
+
+def frozen_params(model: Any) -> Callable[[tuple[str, ...]], bool] | None:
+  """Which parameters a network keeps as they are, by their path.
+
+  Returns:
+    A predicate over paths such as ('conv1', 'kernel'); None trains all.
+  """
+  resnet = isinstance(model, ResNet)  # others have nothing to freeze
+  if not resnet or not (model.frozen_stages or model.frozen_bn):
+    return None
+  stages = [('conv1', 'bn1'), *((name,) for name in model.stage_names)]
+  names = sum(stages[: model.frozen_stages], ())
+
+  def frozen(path: tuple[str, ...]) -> bool:
+    norm = path[-1] == 'scale' or (path[-1] == 'bias' and path[0] != 'fc')
+    return path[0] in names or (model.frozen_bn and norm)
+
+  return frozen

@@ -1,4 +1,4 @@
-"""What a figure depends on besides its config: versions, devices, commit."""
+"""Versions, devices and commit, stored with every result."""
 
 import os
 import pathlib
@@ -25,7 +25,7 @@ _PACKAGES = (
 
 
 def versions() -> str:
-  """Of what matters most to a result, on one line."""
+  """Versions of the main packages, on one line."""
   names = ('jax', 'flax', 'optax')
   return ', '.join(
     [
@@ -37,7 +37,7 @@ def versions() -> str:
 
 
 def describe() -> dict[str, Any]:
-  """Versions, devices, commit and command: what a figure depends on."""
+  """Command, commit, machine, devices and versions, as JSON."""
   return {
     'command': ' '.join(sys.argv),
     'commit': _commit(),

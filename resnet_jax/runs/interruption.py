@@ -1,4 +1,4 @@
-"""How a run is stopped so that it can go on: signals, and when to save."""
+"""Stopping a run so that it can go on: signals, and when to save."""
 
 import logging
 import signal
@@ -13,16 +13,12 @@ from resnet_jax.config.plan import Plan
 _log = logging.getLogger('resnet_jax')
 
 
-class Interrupted(Exception):
-  """Training was told to stop by the signal `number`, and has saved."""
-
-  def __init__(self, message: str, number: int) -> None:
-    super().__init__(message)
-    self.number = number
-
-
 class StopSignals:
-  """Notes SIGTERM or SIGINT, so that the loop can save; a second one kills."""
+  """Notes SIGTERM or SIGINT, so that the loop can save; a second one kills.
+
+  Attributes:
+    number: The signal that came, or 0.
+  """
 
   def __init__(self) -> None:
     self.number = 0
@@ -44,11 +40,11 @@ class StopSignals:
 
 
 class Cadence:
-  """When to save: every so many steps, or seconds as the first host has them.
+  """Decides when to save: every so many steps, or so many seconds.
 
   Args:
-    plan: of the run.
-    agree_every: steps after which several hosts compare notes.
+    plan: The plan of the run, which says how often.
+    agree_every: Steps after which several hosts compare notes.
   """
 
   def __init__(self, plan: Plan, *, agree_every: int) -> None:
@@ -59,7 +55,8 @@ class Cadence:
   def decide(self, done: int, stop: int) -> tuple[bool, int]:
     """Whether to save after `done` steps, and the signal to stop by, or 0.
 
-    All hosts decide alike, which they need to: saving is a joint act.
+    Saving is a joint act, so all hosts decide alike: seconds are those of the
+    first host, and a signal to any host stops them all.
     """
     every, seconds = self._plan.checkpoint_steps, self._plan.checkpoint_seconds
     by_step = every is not None and done % every == 0
@@ -73,4 +70,5 @@ class Cadence:
     return by_step or bool(notes[0, 0]), int(notes[:, 1].max())
 
   def saved(self) -> None:
+    """Starts to count seconds anew."""
     self._last = time.monotonic()

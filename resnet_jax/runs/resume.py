@@ -1,13 +1,13 @@
-"""What must be so for a run to go on from a checkpoint to the same result."""
+"""Checks that a run resumes to the same result, and resumes it."""
 
 import logging
 
 import ml_collections
 
-from resnet_jax.runs import checkpoint
 from resnet_jax.config.file import result_changes, to_json
 from resnet_jax.errors import UserError
-from resnet_jax.experiment import Experiment
+from resnet_jax.runs import checkpoint
+from resnet_jax.runs.leaves import fill
 from resnet_jax.state import TrainMetrics, TrainState
 
 _log = logging.getLogger('resnet_jax')
@@ -21,9 +21,7 @@ def check_same_config(
   Raises:
     UserError: naming the fields and both values.
   """
-  changes = result_changes(
-    found.meta.get('config', {}), to_json(config)
-  )
+  changes = result_changes(found.meta.get('config', {}), to_json(config))
   if changes:
     words = [
       f'config.{field} was {old!r} and is {new!r}'
@@ -32,33 +30,45 @@ def check_same_config(
     raise UserError(_refusal(found, words))
 
 
+def check_same_data(fingerprint: str, found: checkpoint.Found) -> None:
+  """Refuses to go on with data of another `fingerprint`.
+
+  Raises:
+    UserError: the data are not those that the checkpoint was trained on.
+  """
+  if found.meta.get('data') != fingerprint:
+    raise UserError(_refusal(found, ['the data are not the same']))
+
+
 def resume(
-  run: Experiment,
   latest: checkpoint.Series,
   newest: checkpoint.Found,
   state: TrainState,
   metrics: TrainMetrics,
+  *,
+  steps: int,
 ) -> tuple[TrainState, TrainMetrics]:
-  """What `newest` holds, in the structure of `state` and `metrics`.
+  """The state and metrics that `newest` holds.
+
+  Args:
+    latest: The series that training will go on with.
+    newest: Its newest whole checkpoint.
+    state, metrics: The structure to fill, with arrays of the right shapes.
+    steps: Steps of the whole run.
 
   Raises:
-    UserError: it is of other data, of another network, or of a longer run.
-      Nothing on disk has changed then.
+    UserError: it is of another network, or of a longer run. Nothing on disk
+      has changed then.
   """
-  same_data = newest.meta.get('data') == run.data.fingerprint
-  if not same_data and not run.config.run.resume_changed:
-    raise UserError(_refusal(newest, ['the data are not the same']))
   template = {'state': state, 'metrics': metrics}
-  bundle = checkpoint.fill(template, newest.arrays, newest.path)
-  if newest.step > run.plan.steps:
+  bundle = fill(template, newest.arrays, newest.path)
+  if newest.step > steps:
     raise UserError(
-      f'{newest.path} is past the {run.plan.steps:,} steps of this config; '
+      f'{newest.path} is past the {steps:,} steps of this config; '
       f'train longer, or use another --workdir'
     )
   latest.set_aside_after(newest.step)
-  _log.info(
-    'resumed at step %s of %s', f'{newest.step:,}', f'{run.plan.steps:,}'
-  )
+  _log.info('resumed at step %s of %s', f'{newest.step:,}', f'{steps:,}')
   return bundle['state'], bundle['metrics']
 
 

@@ -1,32 +1,37 @@
-"""What a run leaves behind: metrics.jsonl, TensorBoard events, JSON files."""
+"""The records of a run: metrics.jsonl, TensorBoard events, progress lines."""
 
 import contextlib
 import json
 import logging
-import os
 import pathlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
 
 from resnet_jax.console import clock_face, console
-from resnet_jax.errors import UserError
 
 _log = logging.getLogger('resnet_jax')
 
+_ACTIVITIES = ('open', 'compile', 'input', 'eval', 'save')
+
 
 class Clock:
-  """Seconds by activity; what is not accounted for is training."""
+  """Seconds by activity; time that is not accounted for is training.
 
-  def __init__(self) -> None:
+  Args:
+    before: Seconds by activity of the sessions before this one, if any.
+  """
+
+  def __init__(self, before: Mapping[str, float] | None = None) -> None:
+    self._before = before or {}
     self._start = time.monotonic()
-    activities = ('open', 'compile', 'input', 'eval', 'save')
-    self.seconds = dict.fromkeys(activities, 0.0)
+    self.seconds = dict.fromkeys(_ACTIVITIES, 0.0)
 
   @contextlib.contextmanager
   def __call__(self, activity: str) -> Iterator[None]:
+    """Counts the time inside a `with` block as `activity`."""
     start = time.monotonic()
     try:
       yield
@@ -38,18 +43,23 @@ class Clock:
     pauses = sum(s for name, s in self.seconds.items() if name != 'input')
     return time.monotonic() - self._start - pauses
 
+  def of_all_sessions(self) -> dict[str, float]:
+    """Seconds by activity, 'train' among them, of this session and before."""
+    now = self.seconds | {'train': self.training()}
+    return {name: self._before.get(name, 0.0) + s for name, s in now.items()}
+
 
 class Reporter:
-  """The records of one run.
+  """Writes the records of one run, and shows its progress.
 
   Args:
-    workdir: where `metrics.jsonl` and TensorBoard's events go.
-    first_step: the step that training resumes at; records after it are of a
-      run that was cut, and are dropped.
-    steps: of the whole run.
-    batch_size: global.
-    clock: told by the loop what it waits for.
-    tensorboard: whether to write events.
+    workdir: The folder for `metrics.jsonl` and TensorBoard's events.
+    first_step: The step that training resumes at. Records after it are from a
+      session that was cut, and are dropped.
+    steps: Steps of the whole run.
+    batch_size: Examples of one step, over all devices.
+    clock: The clock of the loop.
+    tensorboard: Whether to write events.
   """
 
   def __init__(
@@ -89,6 +99,7 @@ class Reporter:
     self._record(step, split, values)
 
   def progress_due(self) -> bool:
+    """Whether it is time for the next progress line."""
     return time.monotonic() - self._shown >= console.interval
 
   def progress(self, step: int, values: dict[str, float]) -> None:
@@ -96,6 +107,8 @@ class Reporter:
     self._show(step, values | self._rates(step))
 
   def close(self) -> None:
+    """Closes the files, and takes the progress line away."""
+    console.clear()
     if self._jsonl:
       self._jsonl.close()
     if self._events:
@@ -104,7 +117,8 @@ class Reporter:
   def _show(self, step: int, values: dict[str, float]) -> None:
     self._shown = time.monotonic()
     if jax.process_index() == 0:
-      console.progress(self._line(step, values))
+      line = self._line(step, values)
+      console.progress(line, step / self._steps)
 
   def _record(self, step: int, split: str, values: dict[str, float]) -> None:
     if self._jsonl:
@@ -144,7 +158,7 @@ class Reporter:
 
 
 def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
-  """The records of `metrics.jsonl`; none if there is no such file.
+  """The records of `metrics.jsonl`; an empty list if there is no such file.
 
   A line that a kill cut short, or that is no record, ends them.
   """
@@ -159,36 +173,6 @@ def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
         break
       records.append(record)
   return records
-
-
-def make_workdir(workdir: pathlib.Path, flag: str = '--workdir') -> None:
-  """Makes the folder, and refuses one that cannot be written to.
-
-  Args:
-    workdir: the folder.
-    flag: of the command line, which names it.
-
-  Raises:
-    UserError: naming the folder and the system's reason.
-  """
-  try:
-    workdir.mkdir(parents=True, exist_ok=True)
-    probe = workdir / f'.probe-{os.getpid()}'
-    probe.write_bytes(b'\0' * 4096)
-    probe.unlink()
-  except OSError as e:
-    raise UserError(
-      f'{flag} {workdir} cannot be written to: {e.strerror}. Name another '
-      f'folder with {flag}=DIR'
-    ) from e
-
-
-def write_json(path: pathlib.Path, content: dict[str, Any]) -> None:
-  """Writes `content`, so that the file is whole at every moment."""
-  if jax.process_index() == 0:
-    draft = path.with_suffix('.draft')
-    draft.write_text(json.dumps(content, indent=2) + '\n')
-    draft.rename(path)
 
 
 def _event_writer(workdir: pathlib.Path) -> Any:

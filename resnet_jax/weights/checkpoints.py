@@ -19,7 +19,7 @@ from resnet_jax import models
 from resnet_jax.data.normalization import Normalization
 from resnet_jax.errors import UserError
 from resnet_jax.runs import checkpoint
-from resnet_jax.runs.finetune import NETWORK
+from resnet_jax.runs.restore import NETWORK_FIELDS
 from resnet_jax.weights import architecture, convert, files
 
 _log = logging.getLogger('resnet_jax')
@@ -146,7 +146,9 @@ def export_checkpoint(
     for name, x in found.arrays.items()
     if name.startswith(('state/params/', 'state/batch_stats/'))
   }
-  overrides = {k: config[k] for k in NETWORK[1:] if config.get(k) is not None}
+  overrides = {
+    k: config[k] for k in NETWORK_FIELDS[1:] if config.get(k) is not None
+  }
   bias = state.get('params/fc/bias', ())
   num_classes = found.meta.get('num_classes', len(bias))
   model = _create(config['name'], num_classes, overrides)

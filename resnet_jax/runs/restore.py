@@ -1,0 +1,199 @@
+"""The one door into a checkpoint: its network, its weights, its normalization.
+
+found = checkpoint.read_step('runs/NAME/checkpoints/latest/64000')
+restored = restore(found)
+logits = restored.model.apply(restored.net, restored.normalization(images))
+"""
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+
+from resnet_jax import models
+from resnet_jax.config.plan import create_model
+from resnet_jax.data.normalization import Normalization
+from resnet_jax.errors import UserError
+from resnet_jax.runs.checkpoint import Found
+from resnet_jax.runs.leaves import fill
+
+_log = logging.getLogger('resnet_jax')
+
+# The fields of a config that decide what a network computes with its weights.
+NETWORK_FIELDS = ('name', 'shortcut', 'version', 'stem_pool')
+
+
+@dataclasses.dataclass(frozen=True)
+class Restored:
+  """A trained network, on the host.
+
+  Attributes:
+    model: The module, with as many classes as it was trained for.
+    net: Its `params` and `batch_stats`; the latter are empty without BN.
+    normalization: The pixels that it expects.
+    image_shape: Height, width and channels of its images.
+  """
+
+  model: models.Network
+  net: dict[str, Any]
+  normalization: Normalization
+  image_shape: tuple[int, int, int]
+
+  def variables(self) -> dict[str, Any]:
+    """Params, batch_stats and normalization, as evaluation takes them."""
+    return self.net | {'normalization': self.normalization}
+
+
+def restore(
+  found: Found,
+  config: ml_collections.ConfigDict | None = None,
+  *,
+  image_shape: tuple[int, int, int] | None = None,
+) -> Restored:
+  """The network of a checkpoint, whatever network `config` names.
+
+  Args:
+    found: A checkpoint of a run, or an import.
+    config: Decides what is not the network's own, such as its dtype; None
+      takes the defaults of the module.
+    image_shape: Height, width and channels of the images to come; None takes
+      those that it was trained on.
+
+  Raises:
+    UserError: the weights do not fit the network that the checkpoint names, or
+      such images, or it does not say how pixels are normalized.
+  """
+  model: models.Network
+  classes, fields = found.meta['num_classes'], network_fields(found)
+  if config is None:
+    model = models.create(**fields, num_classes=classes)
+  else:
+    model = create_model(with_network_of(config, found), num_classes=classes)
+  shape = image_shape or tuple(
+    found.meta.get('image_shape', models.input_shape(fields['name']))
+  )
+  template = jax.eval_shape(
+    model.init,
+    jax.random.key(0),
+    jax.ShapeDtypeStruct((1, *shape), np.float32),
+  )
+  return Restored(
+    model, read_net(found, template), read_normalization(found), shape
+  )
+
+
+def network_fields(found: Found) -> dict[str, str]:
+  """The fields of `models.create` that make the network of a checkpoint."""
+  model = found.meta['config']['model']
+  return {
+    field: model[field]
+    for field in NETWORK_FIELDS
+    if model.get(field) is not None
+  }
+
+
+def with_network_of(
+  config: ml_collections.ConfigDict, found: Found
+) -> ml_collections.ConfigDict:
+  """A copy of `config` whose network is that of a checkpoint.
+
+  Weights are of use only in the network that they were trained in. Fields that
+  do not change what it computes, such as the dtype, stay as configured. Says in
+  the log where `config` named another network.
+  """
+  adopted = config.copy_and_resolve_references()
+  fields = network_fields(found)
+  with adopted.unlocked():
+    for field in NETWORK_FIELDS:
+      adopted.model[field] = fields.get(field)
+  before, after = (create_model(c, num_classes=1) for c in (config, adopted))
+  if before != after:
+    words = ', '.join(f'{field} {value}' for field, value in fields.items())
+    _log.info('the network is that of %s: %s', found.path, words)
+  return adopted
+
+
+def read_config(found: Found) -> ml_collections.ConfigDict:
+  """The config of the run that saved a checkpoint.
+
+  Raises:
+    UserError: it names no data, or has other fields than ours.
+  """
+  config = found.meta['config']
+  if 'dataset' in config and 'finetune' not in config:
+    raise UserError(
+      f'{found.path} was made by another version of resnet_jax, with other '
+      f'fields; add --config=FILE'
+    )
+  if 'dataset' not in config:
+    raise UserError(
+      f'{found.path} was imported, and says nothing of data: add '
+      f'--config=configs/FILE.py, and what it needs to find them'
+    )
+  return ml_collections.ConfigDict(config)
+
+
+def read_net(found: Found, template: dict[str, Any]) -> dict[str, Any]:
+  """Params and batch_stats of a checkpoint, on the host.
+
+  Args:
+    found: A checkpoint of a run, or an import.
+    template: The network's variables, or their shapes; it may have no BN.
+
+  Raises:
+    UserError: they are of another network; names what differs.
+  """
+  leaves = {
+    name.removeprefix('state/'): x
+    for name, x in found.arrays.items()
+    if name.startswith(('state/params/', 'state/batch_stats/'))
+  }
+  return fill({'batch_stats': {}} | template, leaves, found.path)
+
+
+def read_normalization(found: Found) -> Normalization:
+  """The normalization of the images that a checkpoint was trained on.
+
+  Raises:
+    UserError: it does not say.
+  """
+  try:
+    mean, std = (
+      found.arrays[f'state/normalization/{name}'] for name in ('mean', 'std')
+    )
+  except KeyError as e:
+    raise UserError(
+      f'{found.path} does not say how its images are normalized; it was made '
+      f'by another version of resnet_jax'
+    ) from e
+  return Normalization(mean, std)
+
+
+def check_classes(found: Found, class_names: Sequence[str], mend: str) -> None:
+  """Refuses weights for another number of classes; warns of other names.
+
+  Args:
+    found: A checkpoint.
+    class_names: Names of the classes of the data, by label.
+    mend: What the user can do, for the message.
+
+  Raises:
+    UserError: the numbers of classes differ.
+  """
+  theirs = found.meta['class_names']
+  if len(theirs) != len(class_names):
+    raise UserError(
+      f'{found.path} tells {len(theirs)} classes apart, and the data have '
+      f'{len(class_names)}; {mend}'
+    )
+  # Imports name ImageNet's classes by id and word, and folders by id alone.
+  for label, (a, b) in enumerate(zip(theirs, class_names, strict=True)):
+    if a != b and a.split()[0] != b.split()[0]:
+      _log.warning(
+        'class %d is %r in %s, and %r in the data', label, a, found.path, b
+      )
+      return

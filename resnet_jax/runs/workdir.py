@@ -1,0 +1,57 @@
+"""The folder of a run: made, checked for room, and written to whole."""
+
+import json
+import os
+import pathlib
+import shutil
+from typing import Any
+
+import jax
+
+from resnet_jax.errors import UserError
+
+
+def make_workdir(workdir: pathlib.Path, flag: str = '--workdir') -> None:
+  """Makes the folder, and refuses one that cannot be written to.
+
+  Args:
+    workdir: The folder.
+    flag: The flag of the command line that names it.
+
+  Raises:
+    UserError: naming the folder and the system's reason.
+  """
+  try:
+    workdir.mkdir(parents=True, exist_ok=True)
+    probe = workdir / f'.probe-{os.getpid()}'
+    probe.write_bytes(b'\0' * 4096)
+    probe.unlink()
+  except OSError as e:
+    raise UserError(
+      f'{flag} {workdir} cannot be written to: {e.strerror}. Name another '
+      f'folder with {flag}=DIR'
+    ) from e
+
+
+def check_space(workdir: pathlib.Path, state: Any, *, copies: int) -> None:
+  """Refuses to begin where `copies` of `state` do not fit on the disk.
+
+  Raises:
+    UserError: with the megabytes that are needed and free.
+  """
+  size = sum(x.nbytes for x in jax.tree.leaves(state))
+  free = shutil.disk_usage(workdir).free
+  if free < copies * size:
+    raise UserError(
+      f'--workdir {workdir}: {copies} checkpoints of {size / 1e6:,.1f} MB need '
+      f'{copies * size / 1e6:,.1f} MB, and {free / 1e6:,.1f} MB are free; make '
+      f'room, or keep fewer with --config.run.checkpoints_kept=1'
+    )
+
+
+def write_json(path: pathlib.Path, content: dict[str, Any]) -> None:
+  """Writes `content` from the first host; the file is whole at every moment."""
+  if jax.process_index() == 0:
+    draft = path.with_suffix('.draft')
+    draft.write_text(json.dumps(content, indent=2) + '\n')
+    draft.rename(path)

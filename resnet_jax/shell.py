@@ -1,0 +1,73 @@
+"""The shell around every command: errors as one paragraph, and exit codes."""
+
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Callable, Iterator
+
+from resnet_jax.console import console
+from resnet_jax.errors import Interrupted, UserError
+
+_log = logging.getLogger('resnet_jax')
+
+
+@contextlib.contextmanager
+def shell(
+  *,
+  os_error_mend: str = '',
+  show_traceback: Callable[[], bool] = lambda: False,
+) -> Iterator[None]:
+  """Runs a command in a `with` block.
+
+  An error that the user can mend, one of the system (a full disk) and a missing
+  package become one paragraph on stderr and exit code 1. SIGINT and SIGTERM end
+  the command at once, unless its own code saves first; the exit code is 128
+  above the signal's number.
+
+  Args:
+    os_error_mend: A sentence on what to do when the system refuses something.
+    show_traceback: Whether errors are raised instead, for developers.
+
+  Raises:
+    SystemExit: with the exit code, unless the command ends well.
+  """
+  before = signal.signal(signal.SIGTERM, _terminate)
+  try:
+    yield
+  except (UserError, OSError, ImportError) as e:
+    console.clear()
+    if show_traceback():
+      raise
+    print(f'error: {_message(e, os_error_mend)}', file=sys.stderr)
+    sys.exit(1)
+  except Interrupted as e:
+    console.clear()
+    _log.info('%s', e)
+    sys.exit(128 + e.number)
+  except (KeyboardInterrupt, _Terminated) as e:
+    console.clear()
+    terminated = isinstance(e, _Terminated)
+    number = signal.SIGTERM if terminated else signal.SIGINT
+    print(f'interrupted by {number.name}', file=sys.stderr)
+    sys.exit(128 + number)
+  finally:
+    signal.signal(signal.SIGTERM, before)
+
+
+class _Terminated(BaseException):
+  """SIGTERM came; no `except Exception` of a library may swallow it."""
+
+
+def _terminate(number: int, frame: object) -> None:
+  raise _Terminated
+
+
+def _message(error: Exception, os_error_mend: str) -> str:
+  if isinstance(error, OSError):
+    mend = f'. {os_error_mend}' if os_error_mend else ''
+    return f'the system says: {error}{mend}'
+  if isinstance(error, ImportError):
+    missing = error.name or error
+    return f'{missing} is missing; pip install -r requirements.txt'
+  return str(error)
