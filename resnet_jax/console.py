@@ -10,6 +10,7 @@ import jax
 import rich.console
 import rich.progress
 from absl import logging as absl_logging
+from rich.table import Column
 
 _log = logging.getLogger('resnet_jax')
 
@@ -51,8 +52,10 @@ class Console(logging.Handler):
       return
     if not self._bar:
       self._bar = rich.progress.Progress(
-        rich.progress.BarColumn(bar_width=12),
-        rich.progress.TextColumn('{task.description}', markup=False),
+        rich.progress.BarColumn(12, table_column=Column(min_width=12)),
+        rich.progress.TextColumn(
+          '{task.description}', markup=False, table_column=Column()
+        ),
         console=self._terminal,
         auto_refresh=False,
         transient=True,

@@ -71,19 +71,19 @@ def main(argv: Sequence[str]) -> None:
   if _COORDINATOR.value:
     _join_hosts()
   start_logging()
-  config, workdir = _CONFIG.value, _WORKDIR.value
+  config, workdir = _CONFIG.value, _path(_WORKDIR.value)
+  if config is not None:
+    workdir = workdir or _default_workdir()
   if _MODE.value == 'eval':
-    if config is not None:
-      workdir = workdir or _default_workdir()
     eval_only.evaluate_saved(
       config,
-      workdir=pathlib.Path(workdir) if workdir else None,
+      workdir=workdir,
       paths=[pathlib.Path(path) for path in _CHECKPOINT.value],
-      per_class=pathlib.Path(_PER_CLASS.value) if _PER_CLASS.value else None,
-      results_file=pathlib.Path(_RESULTS.value) if _RESULTS.value else None,
+      per_class=_path(_PER_CLASS.value),
+      results_file=_path(_RESULTS.value),
     )
     return
-  if config is None:
+  if config is None or workdir is None:
     raise UserError('say what to train: --config=configs/cifar_resnet20.py')
   if _CHECKPOINT.value or _PER_CLASS.value or _RESULTS.value:
     raise UserError(
@@ -92,7 +92,7 @@ def main(argv: Sequence[str]) -> None:
   if _MODE.value == 'mean_image':
     mean_image.compute(config)
     return
-  train.train(config, pathlib.Path(workdir or _default_workdir()))
+  train.train(config, workdir)
 
 
 def parse_flags(argv: Sequence[str]) -> list[str]:
@@ -112,7 +112,7 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
     raise UserError(f'{e}'.strip()) from e
 
 
-def run(argv: Sequence[str] | None = None) -> None:
+def run(argv: list[str] | None = None) -> None:
   """The command line.
 
   Raises:
@@ -124,6 +124,10 @@ def run(argv: Sequence[str] | None = None) -> None:
     show_traceback=lambda: flags.FLAGS.is_parsed() and _TRACEBACK.value,
   ):
     app.run(main, argv, flags_parser=parse_flags)
+
+
+def _path(text: str | None) -> pathlib.Path | None:
+  return pathlib.Path(text) if text else None
 
 
 def _default_workdir() -> pathlib.Path:

@@ -11,6 +11,7 @@ import numpy as np
 from resnet_jax import experiment
 from resnet_jax.config import checks
 from resnet_jax.console import Progress
+from resnet_jax.data.streamed.data import StreamedData
 from resnet_jax.data.views import Views
 from resnet_jax.errors import UserError
 
@@ -39,6 +40,7 @@ def compute(config: ml_collections.ConfigDict) -> None:
   if jax.process_count() > 1:
     raise UserError('compute the mean image on one host; it is read by all')
   data = experiment.load_data(config)
+  assert isinstance(data, StreamedData)  # as crop_size asks for
   crop = config.dataset.crop_size
   views = Views('single', (config.test.shorter_side,), crop)
   file = data.mean_file

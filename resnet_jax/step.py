@@ -212,11 +212,12 @@ def _apply(
     model.apply, variables, train=True, mutable=['batch_stats', 'auxiliary']
   )
   if keys is None:
-    return apply(images)
+    outputs: Any = apply(images)
+    return outputs
 
   def apply_to_one(image: jax.Array, key: jax.Array) -> Any:
-    outputs = apply(image[None], rngs={'dropout': key})
-    return jax.tree.map(lambda x: x.squeeze(0), outputs)
+    of_one = apply(image[None], rngs={'dropout': key})
+    return jax.tree.map(lambda x: x.squeeze(0), of_one)
 
   return jax.vmap(apply_to_one)(images, keys)
 

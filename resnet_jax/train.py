@@ -58,13 +58,13 @@ def train(
   origin = finetune.find_origin(config, newest)
   if origin:
     config = restore.with_network_of(config, origin)
-  must_be_same = newest and not config.run.resume_changed
-  if must_be_same:  # before the data are loaded
-    resume.check_same_config(config, newest)
+  same_as = None if config.run.resume_changed else newest
+  if same_as:  # before the data are loaded
+    resume.check_same_config(config, same_as)
   run = experiment.build(config, origin)
   _log.info('%s', summary.describe(run))
-  if must_be_same:
-    resume.check_same_data(run.data.fingerprint, newest)
+  if same_as:
+    resume.check_same_data(run.data.fingerprint, same_as)
   trainer = Trainer(run, workdir, series, newest)
   try:
     _loop(trainer)

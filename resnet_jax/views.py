@@ -49,7 +49,8 @@ def log_probabilities(
   images = variables['normalization'](images)
   if views.name == 'ten_crop':
     images = jnp.concatenate([images, images[:, :, ::-1]])
-  scores = jax.nn.log_softmax(model.apply(net, images))
+  logits: Any = model.apply(net, images)
+  scores = jax.nn.log_softmax(logits)
   scores = scores.reshape(-1, examples, crops, scores.shape[-1])
   return log_mean_exp(scores, (0, 2))
 
