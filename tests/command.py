@@ -126,3 +126,26 @@ def run_well(*arguments: str, **options) -> str:
   result = run(*arguments, **options)
   assert result.returncode == 0, result.stdout + result.stderr
   return result.stdout
+
+
+def refused(*words, telling=(), **options):
+  """Runs the command, which must refuse: one paragraph, exit code 1.
+
+  Returns the paragraph, which must hold the words of `telling`.
+  """
+  result = run(*words, **options)
+  text = result.stdout + result.stderr
+  assert result.returncode == 1, text
+  assert 'Traceback' not in text
+  before, found, error = result.stderr.rpartition('error: ')
+  assert found and before in ('', before.rstrip('\n') + '\n'), text
+  for word in telling:
+    assert str(word) in error, text
+  assert '\n\n' not in error.strip()
+  return error
+
+
+def arguments(digits_npz, workdir, *more):
+  """The flags of a run of seconds on the arrays of `digits_npz`."""
+  data = f'--config.dataset.npz={digits_npz}'
+  return (*TINY, data, f'--workdir={workdir}', *more)

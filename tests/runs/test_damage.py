@@ -1,0 +1,191 @@
+"""Damaged runs, and runs under another config: told so, and nothing is lost."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from resnet_jax.runs import checkpoint
+from tests import command
+from tests.command import arguments, refused
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory, digits_npz):
+  """A finished run, with checkpoints of steps 25 and 30."""
+  workdir = tmp_path_factory.mktemp('trained') / 'run'
+  command.run_well(*arguments(digits_npz, workdir))
+  return workdir
+
+
+@pytest.fixture
+def workdir(trained, tmp_path):
+  return shutil.copytree(trained, tmp_path / 'run')
+
+
+def content(workdir):
+  """Every file and its bytes."""
+  files = [path for path in workdir.rglob('*') if path.is_file()]
+  return {str(path.relative_to(workdir)): path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize(
+  ('more', 'telling'),
+  [
+    (['--config.seed=1'], ['config.seed was 0 and is 1', 'resume_changed']),
+    (
+      ['--config.model.name=cifar_resnet14'],
+      ["'cifar_resnet8' and is 'cifar_resnet14'", '--workdir'],
+    ),
+    (
+      [
+        '--config.model.name=cifar_resnet14',
+        '--config.run.resume_changed=True',
+      ],
+      ['another network', 'lacks state/params/conv2_x/block2'],
+    ),
+    (
+      ['--config.duration=20', '--config.run.resume_changed=True'],
+      ['past the 20 steps'],
+    ),
+  ],
+)
+def test_a_run_under_another_config(digits_npz, workdir, more, telling):
+  before = content(workdir)
+  refused(*arguments(digits_npz, workdir, *more), telling=telling)
+  assert content(workdir) == before
+
+
+def test_a_run_on_other_data(tmp_path, workdir):
+  before = content(workdir)
+  command.write_digits(tmp_path / 'other.npz', train=160)
+  words = arguments(tmp_path / 'other.npz', workdir)
+  refused(*words, telling=['data are not the same'])
+  assert content(workdir) == before
+
+
+def test_what_changes_no_result_may_change(digits_npz, workdir):
+  more = ['--config.run.log_every=7', '--config.run.eval_batch_size=9']
+  out = command.run_well(*arguments(digits_npz, workdir, *more))
+  assert 'resumed at step 30' in out
+
+
+def test_told_to_go_on_it_does(digits_npz, workdir):
+  more = ['--config.duration=34', '--config.run.resume_changed=True']
+  out = command.run_well(*arguments(digits_npz, workdir, *more))
+  assert 'resumed at step 30 of 34' in out
+
+
+def largest(folder):
+  """The file with the arrays of a checkpoint."""
+  files = [path for path in (folder / 'state').rglob('*') if path.is_file()]
+  return max(files, key=lambda path: path.stat().st_size)
+
+
+def truncate(folder):
+  file = largest(folder)
+  file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def flip_a_bit(folder):
+  file = largest(folder)
+  data = bytearray(file.read_bytes())
+  data[len(data) // 2] ^= 1
+  file.write_bytes(data)
+
+
+def lose_meta(folder):
+  shutil.rmtree(folder / 'meta')
+
+
+def empty_meta(folder):
+  (folder / 'meta' / 'metadata').write_text('{}')
+
+
+DAMAGE = [
+  flip_a_bit,
+  lose_meta,
+  pytest.param(truncate, marks=pytest.mark.slow),
+  pytest.param(empty_meta, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize('damage', DAMAGE)
+def test_a_damaged_checkpoint_is_skipped_and_named(digits_npz, workdir, damage):
+  latest = workdir / 'checkpoints' / 'latest'
+  whole = checkpoint.read_step(latest / '30')
+  damage(latest / '30')
+  out = command.run_well(*arguments(digits_npz, workdir))
+  assert f'{latest}/30 is damaged and skipped' in out
+  assert 'resumed at step 25 of 30' in out
+  assert (latest / '30.damaged').is_dir()
+  again = checkpoint.read_step(latest / '30')
+  for name, x in whole.arrays.items():
+    np.testing.assert_array_equal(again.arrays[name], x)
+
+
+def test_when_no_checkpoint_is_whole_nothing_is_deleted(digits_npz, workdir):
+  latest = workdir / 'checkpoints' / 'latest'
+  for step in ('25', '30'):
+    flip_a_bit(latest / step)
+  before = content(workdir)
+  refused(
+    *arguments(digits_npz, workdir), telling=['none', 'steps 25, 30', 'backup']
+  )
+  assert content(workdir) == before
+
+
+def test_a_foreign_checkpoint(digits_npz, workdir):
+  import orbax.checkpoint as ocp
+
+  folder = workdir / 'checkpoints' / 'latest'
+  shutil.rmtree(folder)
+  with ocp.CheckpointManager(folder) as manager:
+    tree = {'weights': np.ones(3)}
+    manager.save(7, args=ocp.args.StandardSave(tree))
+  before = content(workdir)
+  refused(*arguments(digits_npz, workdir), telling=['none', 'steps 7'])
+  assert content(workdir) == before
+
+
+def test_records_that_are_none_do_not_matter(digits_npz, workdir):
+  with (workdir / 'metrics.jsonl').open('a') as file:
+    file.write('{"no": "step"}\n{"step": 30, "spl')
+  out = command.run_well(*arguments(digits_npz, workdir))
+  assert 'resumed at step 30' in out
+
+
+def test_a_folder_in_place_of_the_records(digits_npz, workdir):
+  (workdir / 'metrics.jsonl').unlink()
+  (workdir / 'metrics.jsonl').mkdir()
+  refused(*arguments(digits_npz, workdir), telling=['metrics.jsonl', 'Mend'])
+
+
+def test_a_full_disk_keeps_what_was_saved(digits_npz, workdir):
+  # Longer, so that there is something to save; files cannot exceed 20 kB.
+  more = ['--config.duration=60', '--config.run.resume_changed=True']
+  refused(
+    *arguments(digits_npz, workdir, *more),
+    telling=['could not be written', 'latest', 'disk full', 'latest/30'],
+    largest_file=20_000,
+    # Nor may the limit leave half an entry in the cache that all tests share.
+    environment={'JAX_ENABLE_COMPILATION_CACHE': 'false'},
+  )
+  checkpoint.read_step(workdir / 'checkpoints' / 'latest' / '30')
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, digits_npz):
+  # Harmless until step 20, when the rate is multiplied by 1e30.
+  more = [
+    '--config.schedule.drops=(20,)',
+    '--config.schedule.drop_factor=1e30',
+  ]
+  error = refused(
+    *arguments(digits_npz, tmp_path, *more),
+    telling=['training loss of step 2', 'not finite', 'latest/20'],
+  )
+  assert 'learning_rate' in error
+  assert checkpoint.read_step(tmp_path / 'checkpoints/latest/20').step == 20
+  config = json.loads((tmp_path / 'config.json').read_text())
+  assert config['schedule']['drop_factor'] == 1e30
