@@ -6,4 +6,4 @@
 Importing this package, or `resnet_jax.models`, imports JAX and Flax alone.
 """
 
-__version__ = '0.1.0'
+__version__ = '0.2.0'

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from resnet_jax.models import GroupedBatchNorm
+from tests import command
 
 SHAPE = (8, 3, 5, 4)
 GROUPS = [1, 2, 4, 8, 0]
@@ -185,7 +186,7 @@ def test_four_devices_equal_one():
   environment = os.environ | {
     'XLA_FLAGS': '--xla_force_host_platform_device_count=4',
     'JAX_PLATFORMS': 'cpu',
-    'PYTHONPATH': str(script.parent.parent),
+    'PYTHONPATH': str(command.ROOT),
   }
   done = subprocess.run(
     [sys.executable, '-W', 'error', script],
