@@ -2,8 +2,8 @@
 
 import dataclasses
 
-# 'single': the central crop, or an image of a small set as it is. 'ten_crop':
-# four corners and centre, and their mirror images (Tables 2 and 3). 'dense':
+# 'single' is the central crop, or an image of a small set as it is; 'ten_crop'
+# the four corners, the centre and their mirror images (Tables 2 and 3); 'dense'
 # the whole image and its mirror image at several scales (Table 4).
 NAMES = ('single', 'ten_crop', 'dense')
 
@@ -14,8 +14,10 @@ class Views:
 
   Attributes:
     name: one of `NAMES`.
-    shorter_sides: pixels, one for each scale; () takes images as they are.
-    crop: pixels of the crops, or of those trained on where `name` is 'dense'.
+    shorter_sides: pixels of the shorter side, one for each scale; () takes
+      images as they are.
+    crop: pixels of a crop's side; where `name` is 'dense', of those that the
+      network was trained on.
   """
 
   name: str
@@ -24,11 +26,11 @@ class Views:
 
   @property
   def crops(self) -> int:
-    """How many crops of an image the host cuts out."""
+    """Crops of an image that the host cuts out."""
     return 5 if self.name == 'ten_crop' else 1
 
   def describe(self) -> str:
-    """In words: 'ten crops of 224 at shorter side 256'."""
+    """The views in words: 'ten crops of 224 at shorter side 256'."""
     if not self.shorter_sides:
       return 'each image as it is'
     kind = {
