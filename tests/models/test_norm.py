@@ -185,7 +185,7 @@ def test_four_devices_equal_one():
   environment = os.environ | {
     'XLA_FLAGS': '--xla_force_host_platform_device_count=4',
     'JAX_PLATFORMS': 'cpu',
-    'PYTHONPATH': str(script.parent.parent),
+    'PYTHONPATH': str(script.parents[2]),
   }
   done = subprocess.run(
     [sys.executable, '-W', 'error', script],
