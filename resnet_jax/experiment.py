@@ -6,6 +6,7 @@ checks first.
 
 import dataclasses
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -135,9 +136,7 @@ def build(
     normalization=normalization,
     plan=plan,
     model=model,
-    optimizer=optim.create(
-      **config.optimizer.to_dict(), frozen=models.frozen_params(model)
-    ),
+    optimizer=optim.create(**config.optimizer.to_dict(), frozen=_frozen(model)),
     schedule=schedule,
     feed=data.feed(config),
     evaluator=Evaluator(config, data),
@@ -227,3 +226,20 @@ def _check_image_size(model: models.Network, data: Data) -> None:
       f'config.dataset.crop_size), and this network needs at least '
       f'{least}x{least} pixels'
     )
+
+
+def _frozen(
+  model: models.Network,
+) -> Callable[[tuple[str, ...]], bool] | None:
+  """Which parameters stay as they are, by their path."""
+  resnet = isinstance(model, models.ResNet)  # others have nothing to freeze
+  if not resnet or not (model.frozen_stages or model.frozen_bn):
+    return None
+  stages = [('conv1', 'bn1'), *((name,) for name in model.stage_names)]
+  names = sum(stages[: model.frozen_stages], ())
+
+  def frozen(path: tuple[str, ...]) -> bool:
+    norm = path[-1] == 'scale' or (path[-1] == 'bias' and path[0] != 'fc')
+    return path[0] in names or (model.frozen_bn and norm)
+
+  return frozen

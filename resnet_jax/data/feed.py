@@ -28,7 +28,7 @@ class Feed(Protocol):
   """The training batches of a run.
 
   Attributes:
-    make_batch: the part of the work that the compiled step does.
+    make_batch: The part of the work that the compiled step does.
   """
 
   make_batch: MakeBatch
@@ -64,11 +64,11 @@ class Data(Protocol):
   """A labelled set of images with its splits.
 
   Attributes:
-    name: the set's name, for messages.
-    class_names: the classes in the order of their labels.
-    image_shape: height, width and channels of the images to train on.
-    sizes: number of examples by split: train, and validation or test or both.
-    fingerprint: hash of the content, or, of pictures, of their names and sizes.
+    name: The set's name, for messages.
+    class_names: The classes in the order of their labels.
+    image_shape: Height, width and channels of the images to train on.
+    sizes: Number of examples by split: train, and validation or test or both.
+    fingerprint: Hash of the content, or, of pictures, of their names and sizes.
       A run is resumed only on data of the same fingerprint.
   """
 
@@ -90,9 +90,9 @@ class Data(Protocol):
     """Every example of `split` once for each of `views.shorter_sides`.
 
     Args:
-      split: a key of `sizes`.
-      views: the views of each example that are tested.
-      batch_size: examples of a part over all hosts and devices; every host gets
+      split: A key of `sizes`.
+      views: The views of each example that are tested.
+      batch_size: Examples of a part over all hosts and devices; every host gets
         the same number of parts.
     """
     ...

@@ -42,7 +42,7 @@ class Normalization(flax.struct.PyTreeNode):
     """The normalization of three colours, for pixels from 0 to 255.
 
     Args:
-      mean, std: three numbers each, in the order red, green, blue.
+      mean, std: Three numbers each, in the order red, green, blue.
 
     Raises:
       UserError: they are not three finite numbers, or a `std` is not above 0.

@@ -20,8 +20,8 @@ class Order(flax.struct.PyTreeNode):
   """Two epochs in a row: a batch may end the first and open the second.
 
   Attributes:
-    first: number of the first of the two epochs, int32.
-    indices: their examples, int32 [2, n].
+    first: Number of the first of the two epochs, int32.
+    indices: Their examples, int32 [2, n].
   """
 
   first: jax.Array | np.int32
@@ -54,10 +54,10 @@ def held_out(
   """The numbers of the examples that are held out, and of the rest, in order.
 
   Args:
-    name: the set's name, for messages.
-    total: examples of the training set.
-    examples: how many of them are held out.
-    seed: decides which ones.
+    name: The set's name, for messages.
+    total: Examples of the training set.
+    examples: How many of them are held out.
+    seed: Decides which ones.
 
   Raises:
     UserError: there are fewer than that, or none would be left.
@@ -75,10 +75,10 @@ class OrderFeed:
   """The order of examples around a step, put on the devices once an epoch.
 
   Args:
-    seed: seed of the run.
-    examples: size of the training set; at least `batch_size`.
-    batch_size: examples of a step over all hosts and devices.
-    put: copies a pytree to the devices.
+    seed: Seed of the run.
+    examples: Size of the training set; at least `batch_size`.
+    batch_size: Examples of a step over all hosts and devices.
+    put: Copies a pytree to the devices.
   """
 
   def __init__(

@@ -23,8 +23,8 @@ def prepare(name: str, data_dir: str) -> Any:
   """The TFDS builder of `name`, its data on disk.
 
   Args:
-    name: a TFDS name such as 'cifar10', or the embedded 'digits'.
-    data_dir: folder where TFDS keeps its data; '' is ~/tensorflow_datasets.
+    name: A TFDS name such as 'cifar10', or the embedded 'digits'.
+    data_dir: Folder where TFDS keeps its data; '' is ~/tensorflow_datasets.
 
   Raises:
     UserError: TFDS is not installed, knows no such set, or cannot download it.

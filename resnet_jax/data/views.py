@@ -2,22 +2,21 @@
 
 import dataclasses
 
-# 'single' is the central crop, or an image of a small set as it is; 'ten_crop'
-# the four corners, the centre and their mirror images (Tables 2 and 3); 'dense'
+# 'single': the central crop, or an image of a small set as it is. 'ten_crop':
+# four corners and centre, and their mirror images (Tables 2 and 3). 'dense':
 # the whole image and its mirror image at several scales (Table 4).
 NAMES = ('single', 'ten_crop', 'dense')
 
 
 @dataclasses.dataclass(frozen=True)
 class Views:
-  """How an image is looked at.
+  """The views of an image that are scored.
 
   Attributes:
-    name: one of `NAMES`.
-    shorter_sides: pixels of the shorter side, one for each scale; () takes
-      images as they are.
-    crop: pixels of a crop's side; where `name` is 'dense', of those that the
-      network was trained on.
+    name: One of `NAMES`.
+    shorter_sides: Pixels, one for each scale; () takes images as they are.
+    crop: Side of the crops, pixels; where `name` is 'dense', side of the images
+      that the network was trained on.
   """
 
   name: str
@@ -30,7 +29,7 @@ class Views:
     return 5 if self.name == 'ten_crop' else 1
 
   def describe(self) -> str:
-    """The views in words: 'ten crops of 224 at shorter side 256'."""
+    """In words: 'ten crops of 224 at shorter side 256'."""
     if not self.shorter_sides:
       return 'each image as it is'
     kind = {

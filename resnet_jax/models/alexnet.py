@@ -32,10 +32,10 @@ class AlexNet(nn.Module):
   each place of the last maps.
 
   Attributes:
-    num_classes: size of the last fully-connected layer.
-    dropout: share of fc6 and fc7 that training sets to 0. The rest is scaled up
+    num_classes: Size of the last fully-connected layer.
+    dropout: Share of fc6 and fc7 that training sets to 0. The rest is scaled up
       in training, where the paper scales down in tests, to the same effect.
-    dtype: type of the computation: float32, bfloat16 (or float64). Parameters
+    dtype: Type of the computation: float32, bfloat16 (or float64). Parameters
       and logits are float32 (or float64).
   """
 
@@ -91,7 +91,7 @@ class AlexNet(nn.Module):
 
     Args:
       images: [examples, height, width, channels].
-      train: whether to drop out; then pass `rngs={'dropout': key}` to `apply`.
+      train: Whether to drop out; then pass `rngs={'dropout': key}` to `apply`.
 
     Raises:
       ValueError: `images` has another shape, or is below 36x36 pixels.

@@ -25,14 +25,14 @@ def conv(
   """A convolution with biases.
 
   Args:
-    filters: output channels.
-    kernel: height and width of the window.
-    dtype: type of the computation.
-    init: initializer of the weights.
-    bias: value that all biases start from.
-    stride: stride of the window.
-    padding: pixels of zeros on each side; None pads half the window.
-    groups: parts of the channels that do not see one another.
+    filters: Output channels.
+    kernel: Height and width of the window.
+    dtype: Type of the computation.
+    init: Initializer of the weights.
+    bias: Value that all biases start from.
+    stride: Stride of the window.
+    padding: Pixels of zeros on each side; None pads half the window.
+    groups: Parts of the channels that do not see one another.
   """
   return nn.Conv(
     filters,
@@ -69,8 +69,8 @@ class LocalResponseNorm(nn.Module):
   size, and has k = 1.
 
   Attributes:
-    k, alpha, beta: numbers of the formula.
-    size: channels in the sum, odd; fewer at the first and the last channels.
+    k, alpha, beta: Numbers of the formula.
+    size: Channels in the sum, odd; fewer at the first and the last channels.
   """
 
   k: float = 2.0

@@ -78,12 +78,12 @@ class BasicBlock(nn.Module):
   """Two 3x3 convolutions (Fig. 5, left; Table 1, 18 and 34 layers).
 
   Attributes:
-    filters: output channels.
-    stride: stride of the first convolution.
+    filters: Output channels.
+    stride: Stride of the first convolution.
     shortcut: 'A', 'B', 'C', or None for a plain block.
-    norm: makes a normalization module from `name` and `scale_init`.
-    zero_init_residual: whether the last BN scale starts at 0 (not the paper's).
-    dtype: type of the computation.
+    norm: Makes a normalization module from `name` and `scale_init`.
+    zero_init_residual: Whether the last BN scale starts at 0 (not the paper's).
+    dtype: Type of the computation.
   """
 
   filters: int
@@ -111,10 +111,10 @@ class BottleneckBlock(nn.Module):
   """1x1, 3x3, 1x1 convolutions (Fig. 5, right; 50 and more layers).
 
   Attributes:
-    filters: channels of the first two convolutions; the third has four times
+    filters: Channels of the first two convolutions; the third has four times
       as many.
-    version: which convolution has the stride, see `Version`.
-    stride, shortcut, norm, zero_init_residual, dtype: see `BasicBlock`.
+    version: Which convolution has the stride, see `Version`.
+    stride, shortcut, norm, zero_init_residual, dtype: See `BasicBlock`.
   """
 
   filters: int

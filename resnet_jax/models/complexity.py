@@ -36,17 +36,17 @@ class Layer:
   """A convolution, a fully-connected layer, or a pooling.
 
   Attributes:
-    path: path of its module, such as 'conv2_x/block1/conv1'; '' is the model.
-    kind: which of them it is.
-    kernel: height and width of the window, (1, 1) for fc.
-    stride: the same of the stride; (1, 1) for fc and for pooling over the whole
+    path: Path of its module, such as 'conv2_x/block1/conv1'; '' is the model.
+    kind: Which of them it is.
+    kernel: Height and width of the window, (1, 1) for fc.
+    stride: The same of the stride; (1, 1) for fc and for pooling over the whole
       map.
-    groups: groups of a convolution, 1 for other layers.
-    input_shape: height, width and channels; 1, 1 and features for fc.
-    output_shape: the same of the output.
-    params: numbers in the kernel and the bias of the module at `path`.
-    macs: multiply-adds for one image.
-    depth: convolutions and fc on the longest path from the image through this
+    groups: Groups of a convolution, 1 for other layers.
+    input_shape: Height, width and channels; 1, 1 and features for fc.
+    output_shape: The same of the output.
+    params: Numbers in the kernel and the bias of the module at `path`.
+    macs: Multiply-adds for one image.
+    depth: Convolutions and fc on the longest path from the image through this
       layer, which is how the paper counts layers. A shortcut's projection is
       beside that path.
   """
@@ -74,8 +74,8 @@ def count_macs(model: nn.Module, image_shape: Sequence[int]) -> int:
   Table 1 calls them FLOPs. BN, ReLU, pooling and additions do not count.
 
   Args:
-    model: called as `apply(variables, images, train=False)`.
-    image_shape: height, width, channels.
+    model: Called as `apply(variables, images, train=False)`.
+    image_shape: Height, width, channels.
   """
   return sum(layer.macs for layer in layers(model, image_shape))
 
@@ -96,11 +96,11 @@ def layers(
   """The layers that one image passes in testing, in order of execution.
 
   Args:
-    model: called as `apply(variables, images, train=False)`.
-    image_shape: height, width, channels.
-    variables: the model's variables, if the caller has them, which saves half
+    model: Called as `apply(variables, images, train=False)`.
+    image_shape: Height, width, channels.
+    variables: The model's variables, if the caller has them, which saves half
       of the tracing. Their values do not matter.
-    pools: whether to include poolings beside the layers that have weights.
+    pools: Whether to include poolings beside the layers that have weights.
   """
   if variables is None:
     variables = abstract_variables(model, image_shape)
@@ -125,9 +125,9 @@ def _equations(
   """Equations in order, also of nested programs, with their scope and depth.
 
   Args:
-    jaxpr: the program.
-    scope: scope of the equation that calls it; names inside continue it.
-    depth: weighted layers on the longest path to that equation.
+    jaxpr: The program.
+    scope: Scope of the equation that calls it; names inside continue it.
+    depth: Weighted layers on the longest path to that equation.
 
   Returns:
     Weighted layers on the longest path to its results.

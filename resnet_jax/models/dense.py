@@ -45,11 +45,11 @@ def dense_logits(
   maps, and fc follows it.
 
   Args:
-    model: the network; BN uses its running averages.
-    variables: its params and batch_stats.
+    model: The network; BN uses its running averages.
+    variables: Its params and batch_stats.
     images: float32 [examples, height, width, channels], each at the top left.
     sizes: int32 [examples, 2], height and width of each; at least `crop`.
-    crop: side of the square images that the network was trained on.
+    crop: Side of the square images that the network was trained on.
 
   Returns:
     Logits, float32 [examples, rows, columns, classes], and which of the

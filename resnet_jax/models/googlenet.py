@@ -46,11 +46,11 @@ class GoogLeNet(nn.Module):
   auxiliary heads, which have a weight for each place of their maps.
 
   Attributes:
-    num_classes: size of the last fully-connected layers.
-    dropout: share of the pooled features that training sets to 0; the rest is
+    num_classes: Size of the last fully-connected layers.
+    dropout: Share of the pooled features that training sets to 0; the rest is
       scaled up in return.
-    auxiliary_dropout: the same share of the auxiliary heads' hidden layers.
-    dtype: type of the computation: float32, bfloat16 (or float64). Parameters
+    auxiliary_dropout: The same share of the auxiliary heads' hidden layers.
+    dtype: Type of the computation: float32, bfloat16 (or float64). Parameters
       and logits are float32 (or float64).
   """
 
@@ -91,7 +91,7 @@ class GoogLeNet(nn.Module):
 
     Args:
       images: [examples, height, width, channels].
-      train: whether to drop out, and to sow the auxiliary heads' logits into
+      train: Whether to drop out, and to sow the auxiliary heads' logits into
         the collection `auxiliary`; then pass `rngs={'dropout': key}` and
         `mutable=['auxiliary']` to `apply`.
 
@@ -135,9 +135,9 @@ class Inception(nn.Module):
   """1x1, 3x3 and 5x5 convolutions and pooling side by side (their Fig. 2b).
 
   Attributes:
-    filters: a row of their Table 1: 1x1; 3x3 reduce, 3x3; 5x5 reduce, 5x5;
+    filters: A row of their Table 1: 1x1; 3x3 reduce, 3x3; 5x5 reduce, 5x5;
       pool proj.
-    dtype: type of the computation.
+    dtype: Type of the computation.
   """
 
   filters: tuple[int, int, int, int, int, int]
@@ -167,8 +167,8 @@ class AuxiliaryHead(nn.Module):
   """Tells the classes apart halfway, for gradients that begin there (Sec. 5).
 
   Attributes:
-    num_classes, dtype: see `GoogLeNet`.
-    dropout: share of the hidden layer that training sets to 0.
+    num_classes, dtype: See `GoogLeNet`.
+    dropout: Share of the hidden layer that training sets to 0.
   """
 
   num_classes: int

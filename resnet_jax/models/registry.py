@@ -75,10 +75,10 @@ def create(
   """The network `name` as in the paper, except for `overrides`.
 
   Args:
-    name: one of `available()` or `baselines()`, or `cifar_resnet<6n+2>` or
+    name: One of `available()` or `baselines()`, or `cifar_resnet<6n+2>` or
       `cifar_plain<6n+2>`.
-    num_classes: default 1000 for the ImageNet nets, 10 for the CIFAR nets.
-    **overrides: fields of `ResNet` that leave the layers' sizes alone:
+    num_classes: Default 1000 for the ImageNet nets, 10 for the CIFAR nets.
+    **overrides: Fields of `ResNet` that leave the layers' sizes alone:
       axis_name, bn_group_size (default 32, or 64 for the CIFAR nets),
       bn_momentum, dtype, frozen_bn, frozen_stages, remat, shortcut (default A,
       or B from 50 layers on), stem_pool (ImageNet nets only), version

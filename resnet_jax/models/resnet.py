@@ -6,7 +6,7 @@ The tree of variables reads like Table 1 and is the checkpoint format:
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
@@ -20,30 +20,30 @@ class ResNet(nn.Module):
   """A residual network, or its plain counterpart (Sec. 3.3, 4.1 and 4.2).
 
   Attributes:
-    stage_sizes: blocks of each stage (Table 1's brackets).
-    filters: filters c of each stage: 64, 128, 256, 512 or 16, 32, 64. The
+    stage_sizes: Blocks of each stage (Table 1's brackets).
+    filters: Filters c of each stage: 64, 128, 256, 512 or 16, 32, 64. The
       output of a bottleneck has 4c channels.
-    num_classes: size of the last fully-connected layer.
+    num_classes: Size of the last fully-connected layer.
     stem: 'imagenet': 7x7/2 and 3x3/2 max-pooling (Table 1); 'cifar': 3x3
       (Sec. 4.2).
     stem_pool: 'ceil' (the authors') or 'padded' (torchvision's), see
       `StemPool`; ImageNet's stem only.
-    bottleneck: whether blocks are `BottleneckBlock`, and not `BasicBlock`.
+    bottleneck: Whether blocks are `BottleneckBlock`, and not `BasicBlock`.
     shortcut: 'A', 'B' or 'C' (Sec. 4.1); None makes the plain net.
     version: 'v1' (the paper's) or 'v1.5', see `blocks.Version`; bottleneck nets
       only.
-    bn_group_size: examples that share BN statistics, see `GroupedBatchNorm`; 0
+    bn_group_size: Examples that share BN statistics, see `GroupedBatchNorm`; 0
       takes the whole batch.
-    bn_momentum: share of the old running averages that a step keeps.
-    axis_name: the pmap axis that the batch is split over; None on one device.
-    zero_init_residual: whether each block's last BN scale starts at 0 (Goyal et
+    bn_momentum: Share of the old running averages that a step keeps.
+    axis_name: The pmap axis that the batch is split over; None on one device.
+    zero_init_residual: Whether each block's last BN scale starts at 0 (Goyal et
       al. 2017; not the paper's).
-    remat: whether the backward pass recomputes each block to save memory.
-    frozen_stages: number of stages, from the input, that stay as they are: 1 is
+    remat: Whether the backward pass recomputes each block to save memory.
+    frozen_stages: Number of stages, from the input, that stay as they are: 1 is
       the stem, 2 the stem and conv2_x, ... No gradient reaches them, and their
       BN uses its running averages.
-    frozen_bn: whether all BN uses its running averages.
-    dtype: type of the computation: float32, bfloat16 (or float64). Parameters,
+    frozen_bn: Whether all BN uses its running averages.
+    dtype: Type of the computation: float32, bfloat16 (or float64). Parameters,
       BN statistics and logits are float32 (or float64).
   """
 
@@ -115,7 +115,7 @@ class ResNet(nn.Module):
 
     Args:
       images: [examples, height, width, channels], any size and channel count.
-      train: whether to normalize with the batch's statistics and update the
+      train: Whether to normalize with the batch's statistics and update the
         running ones; then pass `mutable=['batch_stats']` to `apply`.
 
     Raises:
@@ -155,41 +155,15 @@ class ResNet(nn.Module):
     return jax.lax.stop_gradient(x) if stage == self.frozen_stages else x
 
 
-def frozen_params(
-  model: nn.Module,
-) -> Callable[[tuple[str, ...]], bool] | None:
-  """The parameters that `frozen_stages` and `frozen_bn` keep as they are.
-
-  Args:
-    model: any network; only a `ResNet` can be frozen.
-
-  Returns:
-    A predicate over paths such as ('conv2_x', 'block1', 'bn1', 'scale'), or
-    None where all parameters are trained.
-  """
-  if not isinstance(model, ResNet):
-    return None
-  if not (model.frozen_stages or model.frozen_bn):
-    return None
-  stages = [('conv1', 'bn1'), *((name,) for name in model.stage_names)]
-  names = {name for stage in stages[: model.frozen_stages] for name in stage}
-
-  def frozen(path: tuple[str, ...]) -> bool:
-    norm = path[-1] == 'scale' or (path[-1] == 'bias' and path[0] != 'fc')
-    return path[0] in names or (model.frozen_bn and norm)
-
-  return frozen
-
-
 class Stage(nn.Module):
   """Blocks at one resolution.
 
   Attributes:
-    block: makes a block from its filters, its stride and a `name`.
-    size: number of blocks.
-    filters: filters c of each block.
-    stride: stride of the first block; that of the others is 1.
-    remat: whether the backward pass recomputes each block.
+    block: Makes a block from its filters, its stride and a `name`.
+    size: Number of blocks.
+    filters: Filters c of each block.
+    stride: Stride of the first block; that of the others is 1.
+    remat: Whether the backward pass recomputes each block.
   """
 
   block: functools.partial[nn.Module]
@@ -214,7 +188,7 @@ class StemPool(nn.Module):
   """3x3 max-pooling of stride 2 (Table 1).
 
   Attributes:
-    padding: with 'ceil', the authors' definition, nothing is padded and the
+    padding: With 'ceil', the authors' definition, nothing is padded and the
       output size is rounded up. With 'padded', as in torchvision, each side is
       padded by a pixel and the size is rounded down, which shifts every window
       by one; torchvision's weights need it. On the 112x112 map of a 224x224
@@ -241,3 +215,22 @@ class StemPool(nn.Module):
       # ceil((n - 3) / 2) + 1 windows: an even n lacks one row, an odd n none.
       sides = tuple((0, 1 - n % 2) for n in x.shape[1:3])
     return nn.max_pool(x, (3, 3), strides=(2, 2), padding=sides)
+
+
+def frozen_params(model: Any) -> Callable[[tuple[str, ...]], bool] | None:
+  """Which parameters a network keeps as they are, by their path.
+
+  Returns:
+    A predicate over paths such as ('conv1', 'kernel'); None trains all.
+  """
+  resnet = isinstance(model, ResNet)  # others have nothing to freeze
+  if not resnet or not (model.frozen_stages or model.frozen_bn):
+    return None
+  stages = [('conv1', 'bn1'), *((name,) for name in model.stage_names)]
+  names = sum(stages[: model.frozen_stages], ())
+
+  def frozen(path: tuple[str, ...]) -> bool:
+    norm = path[-1] == 'scale' or (path[-1] == 'bias' and path[0] != 'fc')
+    return path[0] in names or (model.frozen_bn and norm)
+
+  return frozen

@@ -29,13 +29,13 @@ class VGG(nn.Module):
   of that depth train without it (He et al. 2015 [13], Sec. 2.2).
 
   Attributes:
-    stage_sizes: convolutions of each stage (their Table 1).
-    num_classes: size of the last fully-connected layer.
-    filters: channels of each stage.
-    hidden: size of fc6 and of fc7.
-    dropout: share of fc6 and fc7 that training sets to 0; the rest is scaled
+    stage_sizes: Convolutions of each stage (their Table 1).
+    num_classes: Size of the last fully-connected layer.
+    filters: Channels of each stage.
+    hidden: Size of fc6 and of fc7.
+    dropout: Share of fc6 and fc7 that training sets to 0; the rest is scaled
       up in return.
-    dtype: type of the computation: float32, bfloat16 (or float64). Parameters
+    dtype: Type of the computation: float32, bfloat16 (or float64). Parameters
       and logits are float32 (or float64).
   """
 
@@ -81,7 +81,7 @@ class VGG(nn.Module):
 
     Args:
       images: [examples, height, width, channels].
-      train: whether to drop out; then pass `rngs={'dropout': key}` to `apply`.
+      train: Whether to drop out; then pass `rngs={'dropout': key}` to `apply`.
 
     Raises:
       ValueError: `images` has another shape, or is below 32x32 pixels.

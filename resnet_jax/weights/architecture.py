@@ -21,9 +21,9 @@ class Architecture:
   """The arguments that make a network with `models.create`.
 
   Attributes:
-    network: its name, such as 'resnet50' or 'cifar_resnet20'.
-    num_classes: rows of the last layer.
-    overrides: fields in which the network differs from the paper's: shortcut,
+    network: Its name, such as 'resnet50' or 'cifar_resnet20'.
+    num_classes: Rows of the last layer.
+    overrides: Fields in which the network differs from the paper's: shortcut,
       stem_pool, version. The last two cannot be seen in weights; stem_pool is
       'padded' in all of PyTorch's nets, and version 'v1.5' in nearly all.
   """
@@ -39,8 +39,8 @@ def detect(
   """The network that a state dict belongs to.
 
   Args:
-    arrays: arrays by PyTorch's names.
-    network: the network's name, if it is known; the layers are then not looked
+    arrays: Arrays by PyTorch's names.
+    network: The network's name, if it is known; the layers are then not looked
       at, and `to_variables` says how they differ.
 
   Raises:

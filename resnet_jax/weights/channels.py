@@ -25,7 +25,7 @@ def stream_orders(filters: Sequence[int]) -> list[np.ndarray]:
   """PyTorch's channel for each of our channels, int [filters], by stage.
 
   Args:
-    filters: channels of each stage; each is twice the one before.
+    filters: Channels of each stage; each is twice the one before.
   """
   orders = [np.arange(filters[0])]
   for count in filters[1:]:
@@ -44,9 +44,9 @@ def orders_of(
   as BN's scale, count as written.
 
   Args:
-    name: name of a variable of a CIFAR net with shortcut A, such as
+    name: Name of a variable of a CIFAR net with shortcut A, such as
       `params/conv3_x/block1/conv2/kernel`.
-    orders: the result of `stream_orders`.
+    orders: The result of `stream_orders`.
   """
   _, *path, module, leaf = name.split('/')
   if not path:

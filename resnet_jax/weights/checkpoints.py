@@ -56,13 +56,13 @@ def import_file(
   them; otherwise it has the default below.
 
   Args:
-    path: a file that `files.read` reads.
-    folder: folder of the checkpoint series; made if it is not there.
-    network: the network's name; by default the one that `detect` finds.
+    path: A file that `files.read` reads.
+    folder: Folder of the checkpoint series; made if it is not there.
+    network: The network's name; by default the one that `detect` finds.
     version: 'v1' or 'v1.5', bottleneck nets only; by default 'v1.5'.
-    normalization: normalization of pixels; by default ImageNet's mean and std,
+    normalization: Normalization of pixels; by default ImageNet's mean and std,
       which torchvision, most of timm and the CIFAR reimplementation use.
-    class_names: the classes in the order of their labels; by default ImageNet's
+    class_names: The classes in the order of their labels; by default ImageNet's
       for 1000 classes, CIFAR-10's for a CIFAR net of 10, else numbers.
 
   Returns:

@@ -29,9 +29,9 @@ def to_variables(
   """The variables of `model`: nested 'params' and 'batch_stats', float32.
 
   Args:
-    arrays: arrays by PyTorch's names, of any float dtype. The counters
+    arrays: Arrays by PyTorch's names, of any float dtype. The counters
       `num_batches_tracked` are not looked at, and may be missing.
-    model: a resnet with the overrides that `detect` returns.
+    model: A resnet with the overrides that `detect` returns.
 
   Raises:
     UserError: the model has no counterpart in PyTorch, or names, shapes or
@@ -64,7 +64,7 @@ def from_variables(
 
   Args:
     variables: {'params': ..., 'batch_stats': ...} of `model`.
-    model: a resnet; an ImageNet net must have shortcut B.
+    model: A resnet; an ImageNet net must have shortcut B.
 
   Returns:
     float32 arrays by name, and the counters `num_batches_tracked`, int64

@@ -23,8 +23,8 @@ def torch_name(name: str, *, cifar: bool) -> str:
   """PyTorch's name of a variable.
 
   Args:
-    name: our name, with the collection: `params/conv1/kernel`.
-    cifar: whether to name it as in the reimplementation of the CIFAR nets, and
+    name: Our name, with the collection: `params/conv1/kernel`.
+    cifar: Whether to name it as in the reimplementation of the CIFAR nets, and
       not as in torchvision.
 
   Raises:

@@ -35,14 +35,14 @@ def train_batch(
   """The augmented examples at `positions` of training (Sec. 4.2).
 
   Args:
-    examples: the training split.
-    order: the epochs that `positions` lie in.
-    normalization: applied to the images before they are padded.
+    examples: The training split.
+    order: The epochs that `positions` lie in.
+    normalization: Applied to the images before they are padded.
     positions: int32 [batch], counted from the start of training.
-    key: the augmentation of an example depends on this key, on the epoch and on
+    key: The augmentation of an example depends on this key, on the epoch and on
       the example, and not on the batch or the device that it is in.
-    pad: pixels padded on EACH side, of value 0 after mean subtraction.
-    flip: whether to mirror with probability 1/2.
+    pad: Pixels padded on EACH side, of value 0 after mean subtraction.
+    flip: Whether to mirror with probability 1/2.
 
   Returns:
     Images, float32 [batch, h, w, c], and labels, int32 [batch].

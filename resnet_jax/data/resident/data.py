@@ -82,10 +82,10 @@ class ResidentFeed:
   """Batches of examples that are on every device, by their order.
 
   Args:
-    examples: the training split, on the host.
-    seed: seed of the run.
-    batch_size: examples of a step over all hosts and devices.
-    pad, flip: augmentation, see `train_batch`.
+    examples: The training split, on the host.
+    seed: Seed of the run.
+    batch_size: Examples of a step over all hosts and devices.
+    pad, flip: Augmentation, see `train_batch`.
   """
 
   def __init__(

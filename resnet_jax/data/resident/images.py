@@ -31,10 +31,10 @@ class ImageSet:
   """A set with its splits.
 
   Attributes:
-    name: the set's name, for messages.
-    class_names: the classes in the order of their labels.
-    train, test: its own splits.
-    validation: examples held out of the training set, None if there are none.
+    name: The set's name, for messages.
+    class_names: The classes in the order of their labels.
+    train, test: Its own splits.
+    validation: Examples held out of the training set, None if there are none.
   """
 
   name: str
@@ -74,9 +74,9 @@ def check(
   """The set of these splits, after a check of all their arrays.
 
   Args:
-    name: the set's name, for messages.
-    train, test: its splits.
-    class_names: the classes in the order of their labels; None names them by
+    name: The set's name, for messages.
+    train, test: Its splits.
+    class_names: The classes in the order of their labels; None names them by
       their labels.
 
   Raises:

@@ -71,8 +71,8 @@ def from_tfds(name: str, data_dir: str) -> ImageSet:
   """A TFDS set of small images of one size, or the embedded `digits`.
 
   Args:
-    name: a TFDS name such as 'cifar10'.
-    data_dir: folder where TFDS keeps its data; '' is ~/tensorflow_datasets.
+    name: A TFDS name such as 'cifar10'.
+    data_dir: Folder where TFDS keeps its data; '' is ~/tensorflow_datasets.
 
   Raises:
     UserError: TFDS is not installed, knows no such set, or cannot download it.

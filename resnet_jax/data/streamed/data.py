@@ -21,7 +21,7 @@ class StreamedData:
   """A `PictureSet` as `feed.Data`, which documents its methods.
 
   Args:
-    pictures: the set.
+    pictures: The set.
     config: `config.dataset` of the run.
   """
 

@@ -22,7 +22,7 @@ def upright_size(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
   """Size of a picture once it is turned as its EXIF orientation says.
 
   Args:
-    contents: a JPEG, of which only the header is read, or a PNG, BMP or GIF,
+    contents: A JPEG, of which only the header is read, or a PNG, BMP or GIF,
       which is decoded; a string scalar.
 
   Returns:
@@ -57,11 +57,11 @@ def resample(
   tenth less time, decoding included; with it both take the same.
 
   Args:
-    contents: a JPEG (grey, RGB or CMYK), PNG, BMP or GIF (its first frame); a
+    contents: A JPEG (grey, RGB or CMYK), PNG, BMP or GIF (its first frame); a
       string scalar. Alpha is dropped.
-    window: inside the picture after its EXIF orientation (`upright_size`).
-    height, width: size of the result.
-    antialias: where the window shrinks, average over all of its pixels
+    window: Inside the picture after its EXIF orientation (`upright_size`).
+    height, width: Size of the result.
+    antialias: Where the window shrinks, average over all of its pixels
       (a triangle filter, as Pillow's BILINEAR) instead of the nearest four.
 
   Returns:
@@ -111,7 +111,7 @@ def _decode_part(
   """The upright picture from pixel `first` to before `last`.
 
   Args:
-    contents: the file.
+    contents: The file.
     first: int32 [2], not negative.
     last: int32 [2]; where it lies beyond the picture, the part ends there.
 

@@ -35,7 +35,7 @@ def orientation(contents: tf.Tensor) -> tf.Tensor:
   """The EXIF orientation of a JPEG.
 
   Args:
-    contents: the file, a string scalar.
+    contents: The file, a string scalar.
 
   Returns:
     1 to 8, int32 scalar; 1 (upright) where the first 4 kB say nothing valid.
@@ -62,10 +62,10 @@ def stored_box(
   """Where a box of the upright picture lies in the stored one.
 
   Args:
-    first: row and column of its first pixel, int32 [2].
-    last: row and column behind its last pixel, int32 [2]; the box ends with the
+    first: Row and column of its first pixel, int32 [2].
+    last: Row and column behind its last pixel, int32 [2]; the box ends with the
       picture where these lie beyond.
-    size: height and width of the stored picture, int32 [2].
+    size: Height and width of the stored picture, int32 [2].
     orientation: 1 to 8, int32 scalar.
 
   Returns:

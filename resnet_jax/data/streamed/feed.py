@@ -36,9 +36,9 @@ class StreamedFeed:
   """`feed.Feed` of pictures.
 
   Args:
-    records: the training split.
-    config: config of the run.
-    host, hosts: the number of this host, and how many there are.
+    records: The training split.
+    config: Config of the run.
+    host, hosts: The number of this host, and how many there are.
   """
 
   def __init__(
@@ -114,8 +114,8 @@ def pca_offset(key: jax.Array, std: float) -> jax.Array:
   (Krizhevsky et al. 2012, Sec. 4.1).
 
   Args:
-    key: decides the multiples of this image.
-    std: deviation of the multiples; 0.1 in the paper of AlexNet.
+    key: Decides the multiples of this image.
+    std: Deviation of the multiples; 0.1 in the paper of AlexNet.
   """
   multiples = std * jax.random.normal(key, (3,), jnp.float32)
   return jnp.array(_COMPONENTS) @ (multiples * jnp.array(_SCALES))
@@ -133,10 +133,10 @@ def _random_crop(
   """The random crop of one picture, by TensorFlow operations.
 
   Args:
-    contents: the file, a string scalar.
+    contents: The file, a string scalar.
     seed: int64 [2]; the window depends on it alone.
-    inception: whether `augment.crop` is 'inception'.
-    shorter_side, crop, antialias: see configs/common.py.
+    inception: Whether `augment.crop` is 'inception'.
+    shorter_side, crop, antialias: See configs/common.py.
   """
   from resnet_jax.data.streamed import decode, windows
 

@@ -29,7 +29,7 @@ class Records(Protocol):
     """The file's contents, a string, and the label, int32, of one example.
 
     Args:
-      *key: its entries of `keys`. TensorFlow operations.
+      *key: Its entries of `keys`. TensorFlow operations.
     """
     ...
 
@@ -39,7 +39,7 @@ class FileRecords:
   """`Records` that are files, one for each picture.
 
   Attributes:
-    paths: their paths, bytes.
+    paths: Their paths, bytes.
     labels: int32.
   """
 

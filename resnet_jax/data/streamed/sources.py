@@ -32,11 +32,11 @@ class PictureSet:
   """A set with its splits: train, and validation or test or both.
 
   Attributes:
-    name: the set's name, for messages.
-    folder: the folder that holds it.
-    class_names: the classes in the order of their labels.
-    splits: its examples by split.
-    fingerprint: hash of the names and sizes of its files, or of where its
+    name: The set's name, for messages.
+    folder: The folder that holds it.
+    class_names: The classes in the order of their labels.
+    splits: Its examples by split.
+    fingerprint: Hash of the names and sizes of its files, or of where its
       TFRecords lie.
   """
 

@@ -32,8 +32,8 @@ class Request:
   """Batches to be decoded.
 
   Attributes:
-    ids: numbers of the examples, int [batches, n].
-    how: arrays of [batches, n, ...], whose entries are the arguments of `cut`
+    ids: Numbers of the examples, int [batches, n].
+    how: Arrays of [batches, n, ...], whose entries are the arguments of `cut`
       behind the contents.
   """
 
@@ -50,8 +50,8 @@ class Decoded:
   """A batch.
 
   Attributes:
-    ids: the examples that were asked for, int [n].
-    images: the results of `cut`, stacked: an array, or a tuple of arrays.
+    ids: The examples that were asked for, int [n].
+    images: The results of `cut`, stacked: an array, or a tuple of arrays.
     labels: int32 [n].
     damaged: bool [n]: the image and the label are those of another example,
       because this one is damaged.
@@ -70,8 +70,8 @@ class Damaged:
   that a damaged example is known by its number and by how it is cut.
 
   Args:
-    records: the split.
-    limit: damaged pictures that are tolerated.
+    records: The split.
+    limit: Damaged pictures that are tolerated.
   """
 
   def __init__(self, records: Records, *, limit: int) -> None:
@@ -138,9 +138,9 @@ class Stream:
   """Pictures of a split, cut to size.
 
   Args:
-    records: the split.
+    records: The split.
     cut: (contents, *how) -> the image; TensorFlow operations for one example.
-    damaged: pictures that are known to be damaged; it is added to.
+    damaged: Pictures known to be damaged; those found later are added.
   """
 
   def __init__(
@@ -156,9 +156,9 @@ class Stream:
     """The batches that `ask` requests, from number `first` to before `last`.
 
     Args:
-      ask: called with the numbers of the batches that are decoded next.
-      first: number of the first batch.
-      last: number behind the last batch; None goes on for ever.
+      ask: Called with the numbers of the batches that are decoded next.
+      first: Number of the first batch.
+      last: Number behind the last batch; None goes on for ever.
 
     Raises:
       UserError: too many pictures are damaged.

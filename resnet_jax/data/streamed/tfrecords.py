@@ -24,10 +24,10 @@ class TFRecords:
   """`records.Records` in TFRecord files.
 
   Attributes:
-    files: paths of the files.
+    files: Paths of the files.
     spans: int64 [examples, 2]: number of the file, and the byte of it at which
       the record begins.
-    image, label: names of the features in a `tf.train.Example`.
+    image, label: Names of the features in a `tf.train.Example`.
   """
 
   files: tuple[str, ...]

@@ -21,10 +21,10 @@ class ViewReader:
   """Reads the views of a split.
 
   Args:
-    records: the split.
-    antialias: see configs/common.py.
-    max_damaged: damaged pictures that are tolerated.
-    host, hosts: the number of this host, and how many there are.
+    records: The split.
+    antialias: See configs/common.py.
+    max_damaged: Damaged pictures that are tolerated.
+    host, hosts: The number of this host, and how many there are.
   """
 
   def __init__(
@@ -47,8 +47,8 @@ class ViewReader:
     """Every picture once for each of `views.shorter_sides`.
 
     Args:
-      views: the views of each picture.
-      batch_size: crops of `views.crop` at a time, over all hosts and devices.
+      views: The views of each picture.
+      batch_size: Crops of `views.crop` at a time, over all hosts and devices.
 
     Raises:
       UserError: too many pictures are damaged.
@@ -130,10 +130,10 @@ class ViewReader:
     -1, as is that of a damaged picture.
 
     Args:
-      ids: the examples, int [n].
-      batch_size: examples of a batch, over all hosts.
-      cut: cuts one example, see `Stream`.
-      how: arrays of [all examples, ...], the further arguments of `cut`.
+      ids: The examples, int [n].
+      batch_size: Examples of a batch, over all hosts.
+      cut: Cuts one example, see `Stream`.
+      how: Arrays of [all examples, ...], the further arguments of `cut`.
     """
     share = batch_size // self._hosts
     by_host = [ids[ids % self._hosts == host] for host in range(self._hosts)]

@@ -39,11 +39,11 @@ def shorter_side_window(
   lies at a uniform whole offset in the resized picture.
 
   Args:
-    size: size of the upright picture.
+    size: Size of the upright picture.
     seed: int64 [2].
-    low: least shorter side, at least `crop`.
-    high: greatest shorter side.
-    crop: side of the square crop.
+    low: Least shorter side, at least `crop`.
+    high: Greatest shorter side.
+    crop: Side of the square crop.
 
   Returns:
     The crop in pixels of the original picture, floats.
@@ -70,9 +70,9 @@ def centre_window(size: Size, *, shorter_side: int, crop: int) -> Window:
   above or to the left than on the other side.
 
   Args:
-    size: size of the upright picture.
-    shorter_side: shorter side of the resized picture, at least `crop`.
-    crop: side of the square crop.
+    size: Size of the upright picture.
+    shorter_side: Shorter side of the resized picture, at least `crop`.
+    crop: Side of the square crop.
 
   Returns:
     The crop in pixels of the original picture, floats.
@@ -103,10 +103,10 @@ def inception_window(
   small areas more frequent than the paper's "distributed evenly".
 
   Args:
-    size: size of the upright picture.
+    size: Size of the upright picture.
     seed: int64 [2].
-    area: least and greatest share of the picture's area.
-    ratio: least and greatest width / height.
+    area: Least and greatest share of the picture's area.
+    ratio: Least and greatest width / height.
 
   Returns:
     The part in whole pixels, integers.
@@ -152,7 +152,7 @@ def whole_pixels(window: Window) -> Window:
   `decode.resample` is faster on the result where it does not antialias.
 
   Args:
-    window: floats, inside a picture.
+    window: Floats, inside a picture.
 
   Returns:
     The window in whole pixels, integers.
