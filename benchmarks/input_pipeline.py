@@ -30,7 +30,8 @@ from sklearn import datasets
 
 from resnet_jax.config.file import load_config
 from resnet_jax.data.streamed.feed import StreamedFeed
-from resnet_jax.data.streamed.sources import SUFFIXES, FileRecords
+from resnet_jax.data.streamed.records import FileRecords
+from resnet_jax.data.streamed.sources import SUFFIXES
 
 ROOT = pathlib.Path(__file__).parent.parent
 _BATCH = 32

@@ -4,8 +4,9 @@ Test error in the paper: 6.43 (6.61 +- 0.16 over 5 runs) %.
 Good reproductions reach 5.9 to 7.0.
 Cost: 1,727,962 parameters, 252.9 million multiply-adds, 12.4 PFLOP a run.
 
-Sec. 4.2: with 0.1 from the start it takes several epochs to get below 90 %
-error; so 0.01 until the training error is below 80 % (about 400 steps).
+With a learning rate of 0.1 from the start the error takes several epochs to
+fall below 90 %. So it is 0.01 until the training error is below 80 %, for about
+400 steps (Sec. 4.2).
 
   python -m resnet_jax.main --config=configs/cifar_resnet110.py
 """

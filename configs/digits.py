@@ -1,9 +1,9 @@
-"""What the digits_*.py have in common: small real images, and no network.
+"""Common part of the digits_*.py: small real images, without a download.
 
-The paper's recipe, but for what 1,500 grey images of 8x8 call for: a shorter
-run and no augmentation. A crop would cut strokes, which reach the border (with
-one pixel of padding the test error is 2 % and not below 1 %), and a mirrored
-digit is no digit.
+This is the paper's recipe with two changes for 1,500 grey images of 8x8: the
+run is shorter and there is no augmentation. A crop would cut strokes, which
+reach the border (with one pixel of padding the test error is 2 % and not below
+1 %), and a mirrored digit is no digit.
 """
 
 import ml_collections

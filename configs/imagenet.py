@@ -1,8 +1,8 @@
-"""What the imagenet_*.py have in common: Sec. 3.4, training and tests.
+"""Common part of the imagenet_*.py: training and tests of Sec. 3.4.
 
-60e4 steps of 256 pictures; scale and crop, flip and colour augmentation. The
-learning rate falls where Fig. 4 shows it; the paper says "when the error
-plateaus", which is --config.schedule.name=plateau.
+Training takes 60e4 steps of 256 pictures, with scale and crop, flip and colour
+augmentation. The learning rate falls where Fig. 4 shows it; the paper says
+"when the error plateaus", which is --config.schedule.name=plateau.
 
 The data are TFDS's imagenet2012, which has to be downloaded by hand, or
 --config.dataset.folder=DIR with train/<class>/* and val/<class>/*. The mean
@@ -25,7 +25,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.dataset.crop_size = 224
   config.augment.pad = 0
   config.augment.pca_std = 0.1
-  # Eight GPUs of 32 images each.
+  # The paper's eight GPUs held 32 images each.
   config.model.bn_group_size = 32
   config.schedule.drops = ('25%', '50%')
   config.run.eval_every = '5000 steps'

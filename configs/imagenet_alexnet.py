@@ -1,10 +1,10 @@
-"""AlexNet on ImageNet: the paper's [21], of which it has no row of its own.
+"""AlexNet on ImageNet: the paper's [21], which is in none of its tables.
 
 Validation error in Krizhevsky et al. 2012, Table 2: 40.7 %, top-5 18.2 %
-(10-crop). This is their recipe, but for two things: crops are of whole
-pictures, and not of their central square; and the learning rate falls three
-times "when the validation error rate stopped improving", which they do not
-date, so that it falls at even distances here.
+(10-crop). This is their recipe with two changes: crops are cut from whole
+pictures, and not from their central square; and the learning rate falls three
+times at even distances, because they do not date the times "when the validation
+error rate stopped improving".
 Cost: 60,965,224 parameters, 0.724 billion multiply-adds, 0.5 EFLOP a run.
 
   python -m resnet_jax.main --config=configs/imagenet_alexnet.py

@@ -3,10 +3,10 @@
 Validation error in the paper: top-5 9.15 % (10-crop; from Szegedy et al. 2014,
 Table 3). Caffe's bvlc_googlenet reached 31.3 %, top-5 11.1 % (centre crop).
 Szegedy et al. give the momentum, 0.9, a learning rate that falls by 4 % every 8
-epochs, and the crops. They do not give batch, learning rate, weight decay or
-duration, which are of bvlc_googlenet's solver (its batch was 32); nor the
-photometric distortions and the average of weights over time, which are left
-out here.
+epochs, and the crops. They give neither batch, learning rate, weight decay nor
+duration; here these are those of bvlc_googlenet's solver, except for its batch
+of 32. Nor do they describe their photometric distortions and their average of
+weights over time, which are left out here.
 Cost: 13,378,280 parameters, 6,998,552 of which are used in tests; 1.583 billion
 multiply-adds, 3.0 EFLOP a run.
 

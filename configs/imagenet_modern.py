@@ -1,9 +1,10 @@
-"""What the imagenet_*_modern.py have in common. NOT the paper's recipe.
+"""Common part of the imagenet_*_modern.py, which are NOT the paper's recipe.
 
-For today's accuracy per hour: stride on the bottlenecks' 3x3 (v1.5),
+For more accuracy per hour it has the stride on the bottlenecks' 3x3 (v1.5),
 Inception's crops, 90 epochs of 1024 pictures, linear warm-up and cosine, label
-smoothing, Nesterov, last BN scales from 0, bfloat16. After Goyal et al. 2017,
-He et al. 2018 ("Bag of tricks") and torchvision's first recipe.
+smoothing, Nesterov's momentum, last BN scales that start at 0, and bfloat16. It
+follows Goyal et al. 2017, He et al. 2018 ("Bag of tricks") and torchvision's
+first recipe.
 """
 
 import ml_collections
@@ -24,7 +25,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.model.zero_init_residual = True
   config.optimizer.nesterov = True
   config.schedule.name = 'cosine'
-  # 0.1 for 256 pictures, in proportion.
+  # In proportion to the paper's 0.1 for 256 pictures.
   config.schedule.learning_rate = 0.4
   config.schedule.warmup = 'linear'
   config.schedule.warmup_duration = '5 epochs'

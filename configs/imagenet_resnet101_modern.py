@@ -1,6 +1,6 @@
-"""ResNet-101 on ImageNet by a later recipe. NOT the paper's; see
-imagenet_modern.py.
+"""ResNet-101 on ImageNet by a later recipe, which is NOT the paper's.
 
+The recipe is in imagenet_modern.py.
 Validation error that good reproductions reach: 21.7 to 22.6 % (centre crop).
 Cost: 44,549,160 parameters, 7.801 billion multiply-adds, 5.40 EFLOP a run.
 

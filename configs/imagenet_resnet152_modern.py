@@ -1,6 +1,6 @@
-"""ResNet-152 on ImageNet by a later recipe. NOT the paper's; see
-imagenet_modern.py.
+"""ResNet-152 on ImageNet by a later recipe, which is NOT the paper's.
 
+The recipe is in imagenet_modern.py.
 Validation error that good reproductions reach: 21.5 to 22.2 % (centre crop).
 Cost: 60,192,808 parameters, 11.514 billion multiply-adds, 7.97 EFLOP a run.
 

@@ -1,6 +1,6 @@
-"""ResNet-18 on ImageNet by a later recipe. NOT the paper's; see
-imagenet_modern.py.
+"""ResNet-18 on ImageNet by a later recipe, which is NOT the paper's.
 
+The recipe is in imagenet_modern.py.
 Validation error that good reproductions reach: 29.7 to 30.4 % (centre crop).
 Cost: 11,689,512 parameters, 1.814 billion multiply-adds, 1.25 EFLOP a run.
 

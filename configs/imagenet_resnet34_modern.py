@@ -1,6 +1,6 @@
-"""ResNet-34 on ImageNet by a later recipe. NOT the paper's; see
-imagenet_modern.py.
+"""ResNet-34 on ImageNet by a later recipe, which is NOT the paper's.
 
+The recipe is in imagenet_modern.py.
 Validation error that good reproductions reach: 26.2 to 26.7 % (centre crop).
 Cost: 21,797,672 parameters, 3.664 billion multiply-adds, 2.53 EFLOP a run.
 

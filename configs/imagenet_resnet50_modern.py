@@ -1,6 +1,6 @@
-"""ResNet-50 on ImageNet by a later recipe. NOT the paper's; see
-imagenet_modern.py.
+"""ResNet-50 on ImageNet by a later recipe, which is NOT the paper's.
 
+The recipe is in imagenet_modern.py.
 Validation error that good reproductions reach: 23.3 to 24.0 % (centre crop).
 Cost: 25,557,032 parameters, 4.089 billion multiply-adds, 2.83 EFLOP a run.
 

@@ -2,10 +2,10 @@
 
 Validation error in the paper: 28.07 %, top-5 9.33 % (10-crop, the paper's own
 test of published weights).
-The recipe is Simonyan & Zisserman's (2015, Sec. 3.1), but for two things: no
-smaller net is trained first, as weights start from He's initialization; and
-the learning rate falls three times "when the validation set accuracy stopped
-improving", which they do not date, so that it falls at even distances here.
+The recipe is Simonyan & Zisserman's (2015, Sec. 3.1) with two changes: no
+smaller net is trained first, as weights start from He's initialization; and the
+learning rate falls three times at even distances, because they do not date the
+times "when the validation set accuracy stopped improving".
 Cost: 138,357,544 parameters, 15.470 billion multiply-adds, 8.8 EFLOP a run.
 
   python -m resnet_jax.main --config=configs/imagenet_vgg16.py

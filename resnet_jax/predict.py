@@ -21,7 +21,8 @@ import jax
 import numpy as np
 
 from resnet_jax.console import start_logging
-from resnet_jax.data.streamed.sources import SUFFIXES, FileRecords
+from resnet_jax.data.streamed.records import FileRecords
+from resnet_jax.data.streamed.sources import SUFFIXES
 from resnet_jax.data.streamed.views import ViewReader
 from resnet_jax.data.views import NAMES, Views
 from resnet_jax.errors import UserError

@@ -175,14 +175,14 @@ def test_the_mean_image_is_the_mean_of_centre_crops(folder, tmp_path):
   words = (*on(folder), f'--config.dataset.mean_file={file}')
   command.run_well(*words, '--mode=mean_image')
   from configs import finetune_folder
-  from resnet_jax.data.streamed import sources as pictures
+  from resnet_jax.data.streamed.sources import load_pictures
   from resnet_jax.data.streamed.views import ViewReader
   from resnet_jax.data.views import Views
 
   dataset = finetune_folder.get_config().dataset
   dataset.folder = str(folder)
   reader = ViewReader(
-    pictures.load(dataset).splits['train'],
+    load_pictures(dataset).splits['train'],
     antialias=True,
     max_damaged=0,
     host=0,

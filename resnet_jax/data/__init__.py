@@ -1,9 +1,23 @@
 """Where examples come from, and how a training batch is made of them.
 
-load.py chooses. A small set (sources.py, arrays.py) is resident on the devices,
-and on_device.py makes its batches inside the compiled step. Pictures of any
-size (pictures.py, tfrecords.py) are streamed: windows.py says which part a crop
-shows, decode.py decodes that part, stream.py does so in the background. feed.py
-is what training and evaluation ask of both, order.py says which example is
-where.
+load.py           chooses the wing that a config asks for
+feed.py           what training and evaluation ask of either wing
+order.py          which example is where, and which are held out
+views.py          which views of an image are tested
+normalization.py  from pixels to what a network sees
+tfds_sets.py      sets that TFDS prepares; digits.py is one of our own
+resident/         small images of one size, kept on the devices
+  sources.py      reads a set: TFDS or an .npz file
+  images.py       its checks, its splits and its fingerprint
+  batch.py        makes a batch inside the compiled step: crop, flip, mean
+  data.py         answers feed.py's questions
+streamed/         pictures of any size, decoded while the devices train
+  sources.py      finds a set: a folder or TFDS
+  records.py      its examples as files; tfrecords.py: as TFRecords
+  windows.py      chooses the part of a picture that a crop shows
+  decode.py       decodes that part; exif.py turns it upright
+  resampling.py   brings it to the size of the crop
+  stream.py       does so in the background, past damaged pictures
+  feed.py         training batches; views.py: the views that tests look at
+  data.py         answers feed.py's questions
 """

@@ -15,7 +15,7 @@ TEST_EXAMPLES = 297
 
 
 class Digits(tfds.core.GeneratorBasedBuilder):
-  """1,500 training and 297 test images, split at random once and for all."""
+  """1,500 training and 297 test images, in a split that never changes."""
 
   VERSION = tfds.core.Version('1.0.0')
 
@@ -34,8 +34,8 @@ class Digits(tfds.core.GeneratorBasedBuilder):
 
   def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
     del dl_manager  # nothing to download
-    # The images come in runs by one writer, so that a split in order would
-    # test on other hands than it trains on.
+    # One writer's images stand together: a split in their order would test on
+    # other hands than it trains on.
     order = np.random.default_rng(0).permutation(1797)
     return {
       'train': self._generate_examples(order[:-TEST_EXAMPLES]),
@@ -46,7 +46,7 @@ class Digits(tfds.core.GeneratorBasedBuilder):
     from sklearn import datasets
 
     digits = datasets.load_digits()
-    # Grey levels are 0 to 16; 255 / 16 rounds to uint8 without a clash.
+    # Grey levels are 0 to 16; times 255 / 16 they remain 17 different ones.
     images = np.round(digits.images * (255 / 16)).astype(np.uint8)
     for key, index in enumerate(indices):
       label = int(digits.target[index])

@@ -2,8 +2,8 @@
 
 Resident data are small and live on the devices, where the compiled step makes
 batches of them. Streamed data are pictures of any size: the host decodes and
-crops them, and leaves to the device what is cheaper there. Either way a step's
-batch is a function of the seed and of the step alone.
+crops them, and the device does the rest. Either way a step's batch is a
+function of the seed and of the step alone.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from resnet_jax.data.normalization import Normalization
 from resnet_jax.data.views import Views
 
 # (step, common, share, normalization) -> images, float32 [examples, height,
-# width, channels], and labels, int32 [examples], of one device. Compiled.
+# width, channels], and labels, int32 [examples]; compiled, for one device.
 MakeBatch = Callable[
   [jax.Array, Any, Any, Normalization], tuple[jax.Array, jax.Array]
 ]
@@ -28,17 +28,17 @@ class Feed(Protocol):
   """The training batches of a run.
 
   Attributes:
-    make_batch: what is left to do inside the compiled step.
+    make_batch: The part of the work that the compiled step does.
   """
 
   make_batch: MakeBatch
 
   def at(self, step: int) -> tuple[Any, Any]:
-    """What `make_batch` needs for `step`, on the devices.
+    """The arguments of `make_batch` for `step`, on the devices.
 
     Returns:
-      What is common to all devices, and what is each device's share, with a
-      leading axis of local devices.
+      `common`, the same on all devices, and `share`, which has a leading axis
+      of local devices.
     """
     ...
 
@@ -49,9 +49,9 @@ class Part:
 
   Attributes:
     images: uint8 [n, crops, height, width, channels].
-    sizes: int32 [n, 2]: height and width of what is no padding.
+    sizes: int32 [n, 2], height and width of each image without its padding.
     labels: int32 [n].
-    ids: int64 [n], of the example in its split; -1 does not count.
+    ids: int64 [n], the example's number in its split; -1 does not count.
   """
 
   images: np.ndarray
@@ -64,12 +64,12 @@ class Data(Protocol):
   """A labelled set of images with its splits.
 
   Attributes:
-    name: of the set.
-    class_names: by label.
-    image_shape: height, width and channels of what a network is trained on.
-    sizes: examples, by split: train, and validation or test or both.
-    fingerprint: of the content, or, of pictures, of names and sizes: a run's
-      results hang on it.
+    name: The set's name, for messages.
+    class_names: The classes in the order of their labels.
+    image_shape: Height, width and channels of the images to train on.
+    sizes: Number of examples by split: train, and validation or test or both.
+    fingerprint: Hash of the content, or, of pictures, of their names and sizes.
+      A run is resumed only on data of the same fingerprint.
   """
 
   name: str
@@ -79,7 +79,7 @@ class Data(Protocol):
   fingerprint: str
 
   def normalization(self, config: ml_collections.ConfigDict) -> Normalization:
-    """That of `config.dataset.mean`, on the host."""
+    """The normalization that `config.dataset.mean` names, on the host."""
     ...
 
   def feed(self, config: ml_collections.ConfigDict) -> Feed:
@@ -90,8 +90,9 @@ class Data(Protocol):
     """Every example of `split` once for each of `views.shorter_sides`.
 
     Args:
-      split: of `sizes`.
-      views: what is to be seen of each example.
-      batch_size: over all hosts and devices; all hosts get as many parts.
+      split: A key of `sizes`.
+      views: The views of each example that are tested.
+      batch_size: Examples of a part over all hosts and devices; every host gets
+        the same number of parts.
     """
     ...

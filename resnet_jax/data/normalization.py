@@ -1,4 +1,4 @@
-"""From pixels to what a network sees."""
+"""From pixels to the numbers that a network sees."""
 
 from collections.abc import Sequence
 
@@ -6,30 +6,31 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 
 from resnet_jax.errors import UserError
 
-# Of ImageNet's training images, RGB in [0, 255], as public codes have them.
+# Mean and deviation of ImageNet's training images, RGB in [0, 255], as public
+# codes have them.
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 _IMAGENET_STD = (58.395, 57.12, 57.375)
 
 
-@flax.struct.dataclass
-class Normalization:
+class Normalization(flax.struct.PyTreeNode):
   """Subtracts the training mean (Sec. 3.4, 4.2).
 
   Attributes:
     mean: float32, per pixel [height, width, channels] or per channel
       [channels].
-    std: float32 [channels], what is divided by: 1 in the paper, which does not
-      divide. Weights that were trained elsewhere may want another.
+    std: float32 [channels], the divisor: 1 in the paper, which does not divide.
+      Weights that were trained elsewhere may want another.
   """
 
-  mean: jax.Array
-  std: jax.Array
+  mean: jax.Array | np.ndarray
+  std: jax.Array | np.ndarray
 
   @classmethod
-  def by(cls, mean: np.ndarray) -> 'Normalization':
+  def by(cls, mean: npt.ArrayLike) -> 'Normalization':
     """Subtracts `mean` alone, as in the paper."""
     mean = np.asarray(mean, np.float32)
     return cls(mean, np.ones(mean.shape[-1], np.float32))
@@ -38,10 +39,13 @@ class Normalization:
   def of_colors(
     cls, mean: Sequence[float], std: Sequence[float]
   ) -> 'Normalization':
-    """By three numbers each, for pixels from 0 to 255.
+    """The normalization of three colours, for pixels from 0 to 255.
+
+    Args:
+      mean, std: Three numbers each, in the order red, green, blue.
 
     Raises:
-      UserError: they are not three such numbers each.
+      UserError: they are not three finite numbers, or a `std` is not above 0.
     """
     for name, values in (('mean', mean), ('std', std)):
       if len(values) != 3 or not np.isfinite(values).all():
@@ -61,13 +65,13 @@ class Normalization:
     """ImageNet's mean and deviation, which nearly all PyTorch nets want."""
     return cls.of_colors(IMAGENET_MEAN, _IMAGENET_STD)
 
-  def __call__(self, images: jax.Array) -> jax.Array:
+  def __call__(self, images: jax.Array | np.ndarray) -> jax.Array:
     """`images`, uint8 [..., height, width, channels], as float32.
 
-    Images of another size than the mean image have no pixel of it to be paired
-    with; they are given its mean per channel.
+    Images of another size than the mean image have no pixels to pair with its
+    own; its mean per channel is subtracted from them.
     """
     mean = self.mean
     if mean.ndim == 3 and mean.shape != images.shape[-3:]:
       mean = mean.mean((0, 1))
-    return (images.astype(jnp.float32) - mean) / self.std
+    return (jnp.asarray(images, jnp.float32) - mean) / self.std

@@ -16,17 +16,16 @@ import numpy as np
 from resnet_jax.errors import UserError
 
 
-@flax.struct.dataclass
-class Order:
+class Order(flax.struct.PyTreeNode):
   """Two epochs in a row: a batch may end the first and open the second.
 
   Attributes:
-    first: number of the first of the two epochs, int32.
-    indices: their examples, int32 [2, n].
+    first: Number of the first of the two epochs, int32.
+    indices: Their examples, int32 [2, n].
   """
 
-  first: jax.Array
-  indices: jax.Array
+  first: jax.Array | np.int32
+  indices: jax.Array | np.ndarray
 
 
 # A batch needs two epochs, and two batches may be made at once.
@@ -52,10 +51,16 @@ def examples_at(
 def held_out(
   name: str, total: int, examples: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-  """The `examples` of `total` that are held out, and the rest, in order.
+  """The numbers of the examples that are held out, and of the rest, in order.
+
+  Args:
+    name: The set's name, for messages.
+    total: Examples of the training set.
+    examples: How many of them are held out.
+    seed: Decides which ones.
 
   Raises:
-    UserError: there are not as many, or none would be left.
+    UserError: there are fewer than that, or none would be left.
   """
   if not 0 < examples < total:
     raise UserError(
@@ -70,10 +75,10 @@ class OrderFeed:
   """The order of examples around a step, put on the devices once an epoch.
 
   Args:
-    seed: of the run.
-    examples: of the training set; at least `batch_size`.
-    batch_size: global.
-    put: copies a pytree to the devices.
+    seed: Seed of the run.
+    examples: Size of the training set; at least `batch_size`.
+    batch_size: Examples of a step over all hosts and devices.
+    put: Copies a pytree to the devices.
   """
 
   def __init__(
@@ -88,17 +93,16 @@ class OrderFeed:
     self._examples = examples
     self._batch_size = batch_size
     self._put = put
-    self._first = None
-    self._order = None
+    self._current: tuple[int, Order] | None = None
 
   def at(self, step: int) -> Order:
     """The epoch in which the batch of `step` begins, and the next."""
     first = step * self._batch_size // self._examples
-    if first != self._first:
+    if self._current is None or self._current[0] != first:
       indices = [
         epoch_order(self._seed, epoch, self._examples)
         for epoch in (first, first + 1)
       ]
-      self._order = self._put(Order(np.int32(first), np.stack(indices)))
-      self._first = first
-    return self._order
+      order = self._put(Order(np.int32(first), np.stack(indices)))
+      self._current = first, order
+    return self._current[1]

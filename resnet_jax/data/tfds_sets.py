@@ -1,7 +1,6 @@
 """Sets that TFDS knows, prepared on this machine.
 
-TensorFlow is imported only here and where pictures are decoded, and never sees
-a GPU.
+TensorFlow is imported only here and in `data/streamed`, and never sees a GPU.
 """
 
 import contextlib
@@ -11,7 +10,7 @@ from typing import Any
 
 from resnet_jax.errors import UserError, did_you_mean, first_line
 
-# Where the originals are, for those whose machine cannot download.
+# Where to get the originals on a machine that can download.
 _ARCHIVES = {
   'cifar10': 'https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz',
   'cifar100': 'https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz',
@@ -24,8 +23,8 @@ def prepare(name: str, data_dir: str) -> Any:
   """The TFDS builder of `name`, its data on disk.
 
   Args:
-    name: a TFDS name such as 'cifar10', or the embedded 'digits'.
-    data_dir: where TFDS keeps its data; '' is ~/tensorflow_datasets.
+    name: A TFDS name such as 'cifar10', or the embedded 'digits'.
+    data_dir: Folder where TFDS keeps its data; '' is ~/tensorflow_datasets.
 
   Raises:
     UserError: TFDS is not installed, knows no such set, or cannot download it.
@@ -41,11 +40,11 @@ def prepare(name: str, data_dir: str) -> Any:
       f'train from arrays: --config.dataset.npz=FILE.npz'
     ) from e
   tf.config.set_visible_devices([], 'GPU')
-  # Its own 10, with growing pauses, take over three minutes to find that there
-  # is no network.
+  # The ten tries that TFDS makes, with growing pauses, take over three minutes
+  # to find that there is no network.
   downloader.MAX_RETRIES = 3
   if name == 'digits':
-    from resnet_jax.data import digits  # noqa: F401 - registers the builder
+    from resnet_jax.data import digits  # noqa: F401 - registers its builder
   directory = pathlib.Path(data_dir).expanduser() if data_dir else None
   try:
     builder = tfds.builder(name, data_dir=directory)
@@ -63,7 +62,7 @@ def prepare(name: str, data_dir: str) -> Any:
 
 
 def unusable(builder: Any, error: Exception) -> UserError:
-  """What to say of a set that could not be prepared, or not be read."""
+  """The error for a set that could not be prepared, or not be read."""
   name, folder = builder.name, builder.data_dir
   manual = pathlib.Path(builder._data_dir_root, 'downloads', 'manual')
   archive = _ARCHIVES.get(name)
@@ -88,7 +87,7 @@ def _download(tfds: Any, builder: Any) -> None:
   if builder.name != 'digits':
     builder.download_and_prepare()
     return
-  # A second's work without a download, and TFDS would announce a download.
+  # TFDS would announce a download, where there is none.
   tfds.display_progress_bar(False)
   with contextlib.redirect_stdout(io.StringIO()):
     builder.download_and_prepare()

@@ -1,4 +1,4 @@
-"""The paper's networks, and those it compares with, as Flax modules.
+"""The paper's networks, and those it compares them with, as Flax modules.
 
   from resnet_jax import models
   model = models.create('cifar_resnet20', num_classes=10)
@@ -6,7 +6,7 @@
   logits = model.apply(variables, images, train=False)
   maps = model.apply(variables, images, method=model.features)
 
-Imports JAX and Flax, and nothing else of this project.
+This package imports JAX and Flax alone, and nothing else of this project.
 """
 
 from resnet_jax.models.alexnet import AlexNet

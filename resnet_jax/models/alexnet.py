@@ -1,4 +1,4 @@
-"""AlexNet (Krizhevsky et al. 2012), which ImageNet's nets go back to.
+"""AlexNet (Krizhevsky et al. 2012), the first of ImageNet's deep nets.
 
 The tree of variables is `conv1` ... `conv5`, `fc6`, `fc7` and `fc`, the eighth
 layer, which tells the classes apart.
@@ -13,39 +13,39 @@ import jax.numpy as jnp
 from resnet_jax.models import baseline_layers as layers
 from resnet_jax.models.resnet import StemPool
 
-# Sec. 5: all weights from a Gaussian of deviation 0.01.
+# Their Sec. 5: all weights start from a Gaussian of deviation 0.01.
 _gaussian = nn.initializers.normal(0.01)
 
 
 class AlexNet(nn.Module):
   """The network of two GPUs as one network, as Caffe defines it.
 
-  What one GPU did not see of the other is a convolution in two groups (conv2,
-  conv4, conv5). LRN, which was each GPU's own, goes over all channels as
-  Caffe's does; its numbers are the paper's. 60,965,224 parameters and 0.724
-  billion multiply-adds at 224x224 or 227x227 pixels.
+  Where a GPU did not see the maps of the other, the convolution has two groups
+  (conv2, conv4, conv5). LRN, which stayed on one GPU, goes over all channels as
+  in Caffe; its numbers are the paper's. There are 60,965,224 parameters and
+  0.724 billion multiply-adds at 224x224 or 227x227 pixels.
 
   The paper says 224x224 pixels, and 55x55 maps behind windows of 11 pixels and
-  stride 4, for which it takes 227. So images are padded with zeros, on both
-  sides as evenly as can be, to the size that the stride fits: 224 to 227, and
-  227 not at all. Other sizes work, and are other networks: fc6 has a weight for
+  stride 4, which need 227. So images are padded with zeros, on both sides as
+  evenly as can be, to the next size that the stride fits: 224 to 227, and 227
+  not at all. Other sizes work, and make other networks: fc6 has a weight for
   each place of the last maps.
 
   Attributes:
-    num_classes: size of the last fully-connected layer.
-    dropout: share of fc6 and fc7 that training sets to 0. What remains is
-      scaled up in training, and not down in tests as in the paper: the same.
-    dtype: of the computation: float32, bfloat16 (or float64). Parameters and
-      logits are float32 (or float64).
+    num_classes: Size of the last fully-connected layer.
+    dropout: Share of fc6 and fc7 that training sets to 0. The rest is scaled up
+      in training, where the paper scales down in tests, to the same effect.
+    dtype: Type of the computation: float32, bfloat16 (or float64). Parameters
+      and logits are float32 (or float64).
   """
 
   num_classes: int
   dropout: float = 0.5
   dtype: jnp.dtype = jnp.float32
 
-  # Three poolings, of maps of 8 pixels.
+  # Leaves maps of 8 pixels to the three poolings.
   least_size: ClassVar[int] = 36
-  # The first fully-connected layer takes maps of one size alone.
+  # The first fully-connected layer takes maps of one size only.
   flattens: ClassVar[bool] = True
 
   def setup(self) -> None:
@@ -66,7 +66,7 @@ class AlexNet(nn.Module):
         features, dtype=dtype, init=_gaussian, bias=bias
       )
 
-    # Sec. 5: biases of 1 give ReLUs something to pass on from the start.
+    # Their Sec. 5: biases of 1 give ReLUs positive inputs from the start.
     self.conv1 = conv(96, 11, 0.0, stride=4, padding=0)
     self.conv2 = conv(256, 5, 1.0, groups=2)
     self.conv3 = conv(384, 3, 0.0)
@@ -91,10 +91,10 @@ class AlexNet(nn.Module):
 
     Args:
       images: [examples, height, width, channels].
-      train: drop out; pass `rngs={'dropout': key}` to `apply`.
+      train: Whether to drop out; then pass `rngs={'dropout': key}` to `apply`.
 
     Raises:
-      ValueError: `images` is not such an array, or below 36x36 pixels.
+      ValueError: `images` has another shape, or is below 36x36 pixels.
     """
     x = self.pool(self.features(images, train)['conv5'])
     x = x.reshape(len(x), -1)

@@ -1,7 +1,7 @@
-"""What the networks before batch normalization are made of, and ours are not.
+"""Layers of the networks from before batch normalization.
 
-Convolutions and fully-connected layers have biases, as BN is not there to add
-them. Nothing here depends on other examples of the batch.
+Convolutions and fully-connected layers have biases, because no BN adds them.
+Nothing here depends on other examples of the batch.
 """
 
 import flax.linen as nn
@@ -25,14 +25,14 @@ def conv(
   """A convolution with biases.
 
   Args:
-    filters: output channels.
-    kernel: height and width of the window.
-    dtype: of the computation.
-    init: of the weights.
-    bias: that all biases start from.
-    stride: of the window.
-    padding: pixels of zeros on each side; None: half the window.
-    groups: parts of the channels that do not see one another.
+    filters: Output channels.
+    kernel: Height and width of the window.
+    dtype: Type of the computation.
+    init: Initializer of the weights.
+    bias: Value that all biases start from.
+    stride: Stride of the window.
+    padding: Pixels of zeros on each side; None pads half the window.
+    groups: Parts of the channels that do not see one another.
   """
   return nn.Conv(
     filters,
@@ -65,12 +65,12 @@ class LocalResponseNorm(nn.Module):
 
     b_c = a_c / (k + alpha * sum of a_j^2 over |j - c| <= size // 2)^beta
 
-  Krizhevsky et al. 2012, Sec. 3.3. Caffe divides alpha by the size, and has
-  k = 1.
+  The formula is in Krizhevsky et al. 2012, Sec. 3.3. Caffe divides alpha by the
+  size, and has k = 1.
 
   Attributes:
-    k, alpha, beta: of the formula.
-    size: channels in the sum, odd; fewer at the first and the last channels.
+    k, alpha, beta: Numbers of the formula.
+    size: Channels in the sum, odd; fewer at the first and the last channels.
   """
 
   k: float = 2.0
@@ -97,10 +97,10 @@ class SamePool(nn.Module):
 
 
 def check_images(images: jax.Array, least: int) -> None:
-  """Refuses what is no batch of images of at least `least` pixels a side.
+  """Checks that these are a batch of images of at least `least` pixels a side.
 
   Raises:
-    ValueError: the shape that `images` have, and the one that they need.
+    ValueError: they are not; the message names the shape that they need.
   """
   if images.ndim != 4:
     raise ValueError(

@@ -7,14 +7,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-# Sec. 4.1. A: identity, zero channels where dimensions grow, no parameters.
-# B: projections where dimensions grow. C: every shortcut is a projection.
-# None: no shortcut at all, which makes a net its plain counterpart.
+# Sec. 4.1. 'A': identity, with zero channels where dimensions grow, and without
+# parameters. 'B': projections where dimensions grow. 'C': every shortcut is a
+# projection. None: no shortcut at all, which makes a net its plain counterpart.
 Shortcut = Literal['A', 'B', 'C'] | None
 
-# Where a bottleneck that halves the map has its stride: on the first 1x1 (v1,
-# the authors' own definitions, the only one that gives Table 1's FLOPs) or on
-# the 3x3 (v1.5, torchvision and most others).
+# Where a bottleneck that halves the map has its stride: on the first 1x1 ('v1',
+# the authors' own definitions, the only ones that give Table 1's FLOPs) or on
+# the 3x3 ('v1.5', torchvision and most others).
 Version = Literal['v1', 'v1.5']
 
 Norm = Callable[..., nn.Module]
@@ -26,12 +26,16 @@ he_normal = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
 
 
 def conv(
-  features: int, kernel: int, stride: int, dtype: jnp.dtype, name: str
+  features: int,
+  kernel: int,
+  stride: int,
+  dtype: jnp.dtype,
+  name: str | None = None,
 ) -> nn.Conv:
   """A bias-free convolution, padded alike on both sides.
 
-  `SAME` pads (0, 1) at stride 2, which shifts the result off the grid of the
-  `[::2, ::2]` shortcut that is added to it.
+  `SAME` would pad (0, 1) at stride 2, and so shift the result off the grid of
+  the `[::2, ::2]` shortcut that is added to it.
   """
   return nn.Conv(
     features,
@@ -55,9 +59,9 @@ def shortcut_branch(
   norm: Norm,
   train: bool,
 ) -> jax.Array:
-  """`x` in the shape of the residual that is to be added to it (Sec. 3.3).
+  """`x` in the shape of the residual that is added to it (Sec. 3.3).
 
-  Call it inside a compact module: a projection adds `shortcut_conv` and
+  Call this inside a compact module: a projection adds `shortcut_conv` and
   `shortcut_bn` to that module.
   """
   grows = stride != 1 or x.shape[-1] != filters
@@ -74,12 +78,12 @@ class BasicBlock(nn.Module):
   """Two 3x3 convolutions (Fig. 5, left; Table 1, 18 and 34 layers).
 
   Attributes:
-    filters: output channels.
-    stride: of the first convolution.
+    filters: Output channels.
+    stride: Stride of the first convolution.
     shortcut: 'A', 'B', 'C', or None for a plain block.
-    norm: makes a normalization module from `name` and `scale_init`.
-    zero_init_residual: start the last BN scale at 0 (not the paper's).
-    dtype: of the computation.
+    norm: Makes a normalization module from `name` and `scale_init`.
+    zero_init_residual: Whether the last BN scale starts at 0 (not the paper's).
+    dtype: Type of the computation.
   """
 
   filters: int
@@ -107,10 +111,10 @@ class BottleneckBlock(nn.Module):
   """1x1, 3x3, 1x1 convolutions (Fig. 5, right; 50 and more layers).
 
   Attributes:
-    filters: channels of the first two convolutions; the third has four times
+    filters: Channels of the first two convolutions; the third has four times
       as many.
-    version: which convolution has the stride, see `Version`.
-    Others as in `BasicBlock`.
+    version: Which convolution has the stride, see `Version`.
+    stride, shortcut, norm, zero_init_residual, dtype: See `BasicBlock`.
   """
 
   filters: int

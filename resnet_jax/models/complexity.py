@@ -3,8 +3,8 @@
   for layer in layers(models.create('resnet34'), (224, 224, 3)):
     print(layer.path, layer.kernel, layer.output_shape, layer.macs)
 
-A model is traced and not run, so that a count costs seconds at most, and holds
-for whatever the module does, not for what a table says of it.
+A model is traced and not run, so that a count takes seconds at most. It is of
+the operations that the module performs, and not of a table that describes it.
 """
 
 import dataclasses
@@ -18,12 +18,13 @@ import jax
 import jax.extend.core
 import jax.numpy as jnp
 
-Shape = tuple[int, int, int]
+# Height, width and, of maps, channels.
+Shape = tuple[int, ...]
 
 _CONV = 'conv_general_dilated'
 _MATMUL = 'dot_general'
-# What `nn.max_pool`, `nn.avg_pool` and a mean over the whole map become.
-_POOLS = {
+# The primitives of `nn.max_pool`, `nn.avg_pool` and a mean over the whole map.
+_POOLS: dict[str, Literal['max_pool', 'avg_pool']] = {
   'reduce_window_max': 'max_pool',
   'reduce_window_sum': 'avg_pool',
   'reduce_sum': 'avg_pool',
@@ -35,24 +36,25 @@ class Layer:
   """A convolution, a fully-connected layer, or a pooling.
 
   Attributes:
-    path: of its module, such as 'conv2_x/block1/conv1'; '' is the model.
-    kind: which of them it is.
-    kernel: height and width of the window, (1, 1) for fc.
-    stride: likewise; 1 for fc and for pooling over the whole map.
-    groups: of a grouped convolution, 1 otherwise.
-    input_shape: height, width and channels; 1, 1 and features for fc.
-    output_shape: likewise.
-    params: of the module at `path`: kernel and bias.
-    macs: multiply-adds for one image.
-    depth: convolutions and fc on the longest path from the image to here, with
-      this one: what the paper counts as layers. A shortcut's projection is
+    path: Path of its module, such as 'conv2_x/block1/conv1'; '' is the model.
+    kind: Which of them it is.
+    kernel: Height and width of the window, (1, 1) for fc.
+    stride: The same of the stride; (1, 1) for fc and for pooling over the whole
+      map.
+    groups: Groups of a convolution, 1 for other layers.
+    input_shape: Height, width and channels; 1, 1 and features for fc.
+    output_shape: The same of the output.
+    params: Numbers in the kernel and the bias of the module at `path`.
+    macs: Multiply-adds for one image.
+    depth: Convolutions and fc on the longest path from the image through this
+      layer, which is how the paper counts layers. A shortcut's projection is
       beside that path.
   """
 
   path: str
   kind: Literal['conv', 'fc', 'max_pool', 'avg_pool']
-  kernel: tuple[int, int]
-  stride: tuple[int, int]
+  kernel: Shape
+  stride: Shape
   groups: int
   input_shape: Shape
   output_shape: Shape
@@ -62,19 +64,18 @@ class Layer:
 
 
 def count_params(variables: Any) -> int:
-  """Numbers in `variables['params']`; BN's running statistics are not."""
+  """Numbers in `variables['params']`, without BN's running statistics."""
   return sum(x.size for x in jax.tree.leaves(variables['params']))
 
 
 def count_macs(model: nn.Module, image_shape: Sequence[int]) -> int:
-  """Multiply-adds of one image's forward pass: convolutions and fc.
+  """Multiply-adds of the convolutions and fc in one image's forward pass.
 
-  That is what Table 1 calls FLOPs; BN, ReLU, pooling and additions do not
-  count.
+  Table 1 calls them FLOPs. BN, ReLU, pooling and additions do not count.
 
   Args:
-    model: called as `apply(variables, images, train=False)`.
-    image_shape: height, width, channels.
+    model: Called as `apply(variables, images, train=False)`.
+    image_shape: Height, width, channels.
   """
   return sum(layer.macs for layer in layers(model, image_shape))
 
@@ -95,11 +96,11 @@ def layers(
   """The layers that one image passes in testing, in order of execution.
 
   Args:
-    model: called as `apply(variables, images, train=False)`.
-    image_shape: height, width, channels.
-    variables: the model's, if the caller has them, which spares half of the
-      tracing. Their values do not matter.
-    pools: with poolings, and not only layers that have weights.
+    model: Called as `apply(variables, images, train=False)`.
+    image_shape: Height, width, channels.
+    variables: The model's variables, if the caller has them, which saves half
+      of the tracing. Their values do not matter.
+    pools: Whether to include poolings beside the layers that have weights.
   """
   if variables is None:
     variables = abstract_variables(model, image_shape)
@@ -121,17 +122,17 @@ def layers(
 def _equations(
   jaxpr: Any, scope: str = '', depth: int = 0
 ) -> Generator[tuple[Any, str, int], None, int]:
-  """Equations in order, also of programs inside, with their scope and depth.
+  """Equations in order, also of nested programs, with their scope and depth.
 
   Args:
-    jaxpr: the program.
-    scope: that of the equation that calls it; names inside continue it.
-    depth: weighted layers on the longest path to it.
+    jaxpr: The program.
+    scope: Scope of the equation that calls it; names inside continue it.
+    depth: Weighted layers on the longest path to that equation.
 
   Returns:
     Weighted layers on the longest path to its results.
   """
-  reached = {}
+  reached: dict[jax.extend.core.Var, int] = {}
   for equation in jaxpr.eqns:
     variables = [
       v for v in equation.invars if isinstance(v, jax.extend.core.Var)
@@ -147,7 +148,7 @@ def _equations(
 
 
 def _module_path(scope: str) -> str:
-  """'/ResNet/ResNet.features/conv2_x' is 'conv2_x'.
+  """The path of a module in a scope: 'x' of '/ResNet/ResNet.features/x'.
 
   Flax opens a scope for each call of a module, under its name (the class, for
   the model), and 'name.method' where that is not `__call__`.
@@ -162,7 +163,7 @@ def _module_path(scope: str) -> str:
 
 def _count_at(path: str, params: Any) -> int:
   for name in path.split('/'):
-    # A convolution with a constant, such as a blur, has none.
+    # A convolution with a constant, such as a blur, has no parameters.
     params = params.get(name, {})
   return count_params({'params': params})
 
@@ -208,7 +209,7 @@ def _fc(equation: Any) -> functools.partial[Layer]:
 
 
 def _pool(equation: Any) -> functools.partial[Layer] | None:
-  """None if the equation is no pooling, but a sum over channels, say."""
+  """The layer of a pooling; None of other equations, as a sum over channels."""
   kind = _POOLS.get(equation.primitive.name)
   if kind is None or len(equation.invars[0].aval.shape) != 4:
     return None
@@ -216,19 +217,21 @@ def _pool(equation: Any) -> functools.partial[Layer] | None:
   if equation.primitive.name == 'reduce_sum':
     if equation.params['axes'] != (1, 2):
       return None
-    kernel, stride = tuple(input_shape[:2]), (1, 1)
-    output_shape = (1, 1, input_shape[2])
+    kernel: Shape = tuple(input_shape[:2])
+    stride: Shape = (1, 1)
+    output_shape: Shape = (1, 1, input_shape[2])
   else:
     _, *window, channels = equation.params['window_dimensions']
     if channels != 1:
       return None
-    kernel, stride = tuple(window), equation.params['window_strides'][1:3]
+    kernel = tuple(window)
+    stride = tuple(equation.params['window_strides'][1:3])
     output_shape = equation.outvars[0].aval.shape[1:]
   return functools.partial(
     Layer,
     kind=kind,
     kernel=kernel,
-    stride=tuple(stride),
+    stride=stride,
     groups=1,
     input_shape=tuple(input_shape),
     output_shape=tuple(output_shape),

@@ -1,28 +1,28 @@
-"""A network as a fully convolutional one, on images of many sizes at once.
+"""Runs a network as a fully convolutional one, on images of many sizes at once.
 
-Sec. 3.4 tests on whole images at several scales. Images of one batch are padded
-to one size; every convolution and pooling then sees zeros outside of each
-image, as it would at the border of an image that was not padded. The result is
-that of each image alone, so that few sizes are compiled for images of any.
+Sec. 3.4 tests on whole images at several scales. The images of a batch are
+padded to one size; every convolution and pooling then sees zeros outside each
+image, as it would at the border of an image without padding. So each image has
+the same result as alone, and only few sizes are compiled.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from resnet_jax.models.baseline_layers import SamePool
-from resnet_jax.models.googlenet import GoogLeNet
+from resnet_jax.models.registry import Network
 from resnet_jax.models.resnet import ResNet, StemPool
 
 
 def check(model: nn.Module) -> None:
-  """Refuses a network whose layers cannot all slide over an image.
+  """Checks that all layers of a network can slide over an image.
 
   Raises:
-    ValueError: the network is such.
+    ValueError: its fully-connected layers cannot.
   """
   if getattr(model, 'flattens', False):
     raise ValueError(
@@ -32,7 +32,7 @@ def check(model: nn.Module) -> None:
 
 
 def dense_logits(
-  model: ResNet | GoogLeNet,
+  model: Network,
   variables: Any,
   images: jax.Array,
   sizes: jax.Array,
@@ -41,22 +41,22 @@ def dense_logits(
 ) -> tuple[jax.Array, jax.Array]:
   """The classifier at every position where a crop of the image would fit.
 
-  The average pooling of the network on a crop slides over the last maps (7x7
-  for a crop of 224), with fc behind it.
+  The network's average pooling (7x7 for a crop of 224) slides over the last
+  maps, and fc follows it.
 
   Args:
-    model: normalizes with its running averages.
-    variables: its params and batch_stats.
+    model: The network; BN uses its running averages.
+    variables: Its params and batch_stats.
     images: float32 [examples, height, width, channels], each at the top left.
     sizes: int32 [examples, 2], height and width of each; at least `crop`.
-    crop: size of the square images that the network was trained on.
+    crop: Side of the square images that the network was trained on.
 
   Returns:
     Logits, float32 [examples, rows, columns, classes], and which of the
     positions lie inside their image, bool [examples, rows, columns].
 
   Raises:
-    ValueError: as `check`.
+    ValueError: the network fails `check`.
   """
   check(model)
   if isinstance(model, ResNet):
@@ -67,7 +67,8 @@ def dense_logits(
 
   def last_maps(images: jax.Array) -> jax.Array:
     maps = model.apply(variables, images, method=model.features)
-    return maps[model.stage_names[-1]]
+    *_, last = cast(dict[str, jax.Array], maps).values()
+    return last
 
   square = jax.ShapeDtypeStruct((1, crop, crop, images.shape[-1]), jnp.float32)
   size = jax.eval_shape(last_maps, square).shape[1]
@@ -81,16 +82,16 @@ def dense_logits(
 
 
 class _Masks:
-  """Follows the sizes of images through a network, and masks what it pads.
+  """Follows the sizes of images through a network, and masks their padding.
 
-  Maps of one shape have one mask; strides make the shapes ever smaller.
+  Maps of the same shape share a mask; strides make the shapes ever smaller.
   """
 
-  def __init__(self, shape: tuple[int, int], sizes: jax.Array) -> None:
-    self._sizes = {tuple(shape): sizes}
+  def __init__(self, shape: tuple[int, ...], sizes: jax.Array) -> None:
+    self._sizes = {shape: sizes}
 
   def of(self, maps: jax.Array) -> jax.Array:
-    """1 inside of each example, bool [examples, height, width, 1]."""
+    """Whether a place is in its example, bool [examples, height, width, 1]."""
     height, width = maps.shape[1:3]
     sizes = self._sizes[height, width]
     rows = jnp.arange(height) < sizes[:, :1]
@@ -104,7 +105,7 @@ class _Masks:
     keywords: dict[str, Any],
     context: nn.module.InterceptorContext,
   ) -> jax.Array:
-    """Masks what a convolution or pooling sees; notes the size it returns."""
+    """Masks the input of a convolution or pooling, and notes the new sizes."""
     module = context.module
     spatial = isinstance(module, nn.Conv | StemPool | SamePool)
     if not spatial or context.method_name != '__call__':

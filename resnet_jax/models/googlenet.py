@@ -1,4 +1,4 @@
-"""GoogLeNet (Szegedy et al. 2014), the net of Table 3 with two more heads.
+"""GoogLeNet (Szegedy et al. 2014): Table 3. It has two auxiliary heads.
 
 The tree of variables is `conv1`, `conv2_reduce`, `conv2`, `inception3a` ...
 `inception5b` with the convolutions of each, `auxiliary1`, `auxiliary2`, `fc`.
@@ -25,12 +25,12 @@ _INCEPTIONS = {
   'inception5a': (256, 160, 320, 32, 128, 128),
   'inception5b': (384, 192, 384, 48, 128, 128),
 }
-# Sec. 5: where the auxiliary heads are.
+# Their Sec. 5: the maps that the auxiliary heads read.
 _HEADS = {'auxiliary1': 'inception4a', 'auxiliary2': 'inception4d'}
 
-# Their paper does not say what weights and biases start from. These are of
-# Caffe's bvlc_googlenet, which trains without BN: what it calls Xavier's, and
-# 0.2. The biases of what tells classes apart are 0.
+# Their paper does not say what weights and biases start from. Caffe's
+# bvlc_googlenet, which trains without BN, has the initialization that it calls
+# Xavier's, and biases of 0.2, but 0 in the layers that tell the classes apart.
 _xavier = nn.initializers.variance_scaling(1.0, 'fan_in', 'uniform')
 _BIAS = 0.2
 
@@ -38,20 +38,20 @@ _BIAS = 0.2
 class GoogLeNet(nn.Module):
   """22 layers of Inception modules, without batch normalization.
 
-  6,998,552 parameters, and 13,378,280 with the auxiliary heads, which are there
-  to train and not computed in tests: 1.583 billion multiply-adds at 224x224
-  pixels. As in Caffe's bvlc_googlenet, poolings that halve maps are not padded
-  and round sizes up, and LRN has these numbers, of which the authors' paper
-  does not say more. Other sizes of images work, and have other auxiliary heads,
-  with a weight for each place of their maps.
+  It has 6,998,552 parameters and, at 224x224 pixels, 1.583 billion multiply-
+  adds; with the auxiliary heads, which only training computes, it has
+  13,378,280 parameters. As in Caffe's bvlc_googlenet, poolings that halve maps
+  are not padded and round sizes up, and LRN has Caffe's numbers, which the
+  authors' paper leaves open. Other sizes of images work, and make other
+  auxiliary heads, which have a weight for each place of their maps.
 
   Attributes:
-    num_classes: size of the last fully-connected layers.
-    dropout: share of the pooled features that training sets to 0; the rest is
+    num_classes: Size of the last fully-connected layers.
+    dropout: Share of the pooled features that training sets to 0; the rest is
       scaled up in return.
-    auxiliary_dropout: the same of the auxiliary heads' hidden layers.
-    dtype: of the computation: float32, bfloat16 (or float64). Parameters and
-      logits are float32 (or float64).
+    auxiliary_dropout: The same share of the auxiliary heads' hidden layers.
+    dtype: Type of the computation: float32, bfloat16 (or float64). Parameters
+      and logits are float32 (or float64).
   """
 
   num_classes: int
@@ -59,7 +59,7 @@ class GoogLeNet(nn.Module):
   auxiliary_dropout: float = 0.7
   dtype: jnp.dtype = jnp.float32
 
-  # Maps of 3 pixels, at a stride of 16, for the auxiliary heads.
+  # Leaves maps of 3 pixels, at a stride of 16, to the auxiliary heads.
   least_size: ClassVar[int] = 47
 
   def setup(self) -> None:
@@ -91,15 +91,15 @@ class GoogLeNet(nn.Module):
 
     Args:
       images: [examples, height, width, channels].
-      train: drop out, and sow the auxiliary heads' logits into the collection
-        `auxiliary`; pass `rngs={'dropout': key}` and `mutable=['auxiliary']`
-        to `apply`.
+      train: Whether to drop out, and to sow the auxiliary heads' logits into
+        the collection `auxiliary`; then pass `rngs={'dropout': key}` and
+        `mutable=['auxiliary']` to `apply`.
 
     Raises:
-      ValueError: `images` is not such an array, or below 47x47 pixels.
+      ValueError: `images` has another shape, or is below 47x47 pixels.
     """
     maps = self.features(images, train)
-    # Their parameters exist whatever `init` is told of training.
+    # `init` makes the heads' parameters whether it is told to train or not.
     if train or self.is_initializing():
       for name, place in _HEADS.items():
         logits = getattr(self, name)(maps[place], train)
@@ -135,9 +135,9 @@ class Inception(nn.Module):
   """1x1, 3x3 and 5x5 convolutions and pooling side by side (their Fig. 2b).
 
   Attributes:
-    filters: a row of their Table 1: 1x1; 3x3 reduce, 3x3; 5x5 reduce, 5x5;
+    filters: A row of their Table 1: 1x1; 3x3 reduce, 3x3; 5x5 reduce, 5x5;
       pool proj.
-    dtype: of the computation.
+    dtype: Type of the computation.
   """
 
   filters: tuple[int, int, int, int, int, int]
@@ -164,9 +164,11 @@ class Inception(nn.Module):
 
 
 class AuxiliaryHead(nn.Module):
-  """Tells the classes apart halfway, so that gradients begin there (Sec. 5).
+  """Tells the classes apart halfway, for gradients that begin there (Sec. 5).
 
-  Attributes: as those of `GoogLeNet`.
+  Attributes:
+    num_classes, dtype: See `GoogLeNet`.
+    dropout: Share of the hidden layer that training sets to 0.
   """
 
   num_classes: int
@@ -183,7 +185,7 @@ class AuxiliaryHead(nn.Module):
 
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """Logits of maps of at least 3x3, [examples, height, width, channels]."""
-    # Windows that reach out of the map average what is inside.
+    # A window that reaches beyond the map averages the part inside.
     sides = tuple((0, (5 - n) % 3) for n in x.shape[1:3])
     x = nn.avg_pool(x, (5, 5), (3, 3), sides, count_include_pad=False)
     x = nn.relu(self.conv(x))

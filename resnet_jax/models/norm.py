@@ -18,16 +18,16 @@ class GroupedBatchNorm(nn.Module):
   """Batch normalization (Ioffe & Szegedy 2015) over groups of examples.
 
   Attributes:
-    group_size: examples whose statistics are pooled. 0: the whole batch, over
-      all devices of `axis_name`. Must divide the global batch, and be a
+    group_size: Examples whose statistics are pooled; 0 pools the whole batch,
+      over all devices of `axis_name`. It must divide the global batch, and be a
       multiple or a divisor of a device's share.
-    axis_name: the pmap axis that the batch is split over; None on one device.
-    momentum: share of the old running average that an update keeps. 0.9 is
+    axis_name: The pmap axis that the batch is split over; None on one device.
+    momentum: Share of the old running average that an update keeps. 0.9 is
       PyTorch's 0.1. The running variance is the biased one, averaged over the
       groups.
-    epsilon: added to the variance.
-    dtype: of the result. Statistics are float32, or float64 where it is.
-    scale_init: initializer of the scale.
+    epsilon: Number that is added to the variance.
+    dtype: Type of the result. Statistics are float32, or float64 if this is.
+    scale_init: Initializer of the scale.
   """
 
   group_size: int = 0

@@ -41,8 +41,8 @@ _OVERRIDES = (
   'zero_init_residual',
 )
 
-# Tables 3 and 4 and Fig. 3 have VGG and GoogLeNet; AlexNet is [21], where
-# ImageNet's nets and tests come from. VGG's are configurations D and E.
+# Tables 3 and 4 and Fig. 3 have VGG (configurations D and E) and GoogLeNet;
+# AlexNet is [21], with which ImageNet's nets and tests begin.
 _BASELINES = {
   'alexnet': (AlexNet, {}),
   'vgg16': (VGG, {'stage_sizes': (2, 2, 3, 3, 3)}),
@@ -52,7 +52,7 @@ _BASELINES = {
 
 
 def available() -> list[str]:
-  """Names of the paper's networks. `cifar_resnet62` and so on work, too."""
+  """Names of the paper's networks; `create` knows other CIFAR depths, too."""
   return [
     *(f'plain{depth}' for depth in _IMAGENET_PLAIN),
     *(f'resnet{depth}' for depth in _IMAGENET_STAGES),
@@ -62,7 +62,7 @@ def available() -> list[str]:
 
 
 def baselines() -> list[str]:
-  """Names of the networks of others that the paper compares itself with.
+  """Names of the networks that the paper compares its own with.
 
   They have no batch normalization, no shortcuts and no blocks.
   """
@@ -72,21 +72,21 @@ def baselines() -> list[str]:
 def create(
   name: str, *, num_classes: int | None = None, **overrides: Any
 ) -> Network:
-  """The network `name` as the paper has it, except for `overrides`.
+  """The network `name` as in the paper, except for `overrides`.
 
   Args:
-    name: one of `available()` or `baselines()`, or `cifar_resnet<6n+2>`,
+    name: One of `available()` or `baselines()`, or `cifar_resnet<6n+2>` or
       `cifar_plain<6n+2>`.
-    num_classes: default 1000 for the ImageNet nets, 10 for the CIFAR nets.
-    **overrides: fields of `ResNet` that leave the layers' sizes alone:
+    num_classes: Default 1000 for the ImageNet nets, 10 for the CIFAR nets.
+    **overrides: Fields of `ResNet` that leave the layers' sizes alone:
       axis_name, bn_group_size (default 32, or 64 for the CIFAR nets),
       bn_momentum, dtype, frozen_bn, frozen_stages, remat, shortcut (default A,
       or B from 50 layers on), stem_pool (ImageNet nets only), version
-      (bottleneck nets only), zero_init_residual. Of the baselines: dropout
-      and dtype, and auxiliary_dropout of GoogLeNet.
+      (bottleneck nets only), zero_init_residual. The baselines have dropout
+      and dtype, and GoogLeNet has auxiliary_dropout.
 
   Raises:
-    ValueError: an unknown name or override, or a combination that means
+    ValueError: there is no such name or override, or the combination means
       nothing (a shortcut in a plain net, `version` without bottlenecks).
   """
   if num_classes is not None and num_classes < 1:
@@ -110,7 +110,7 @@ def create(
 
 
 def input_shape(name: str) -> tuple[int, int, int]:
-  """Height, width and channels of the images that the paper gives a net."""
+  """Height, width and channels of the paper's images for the net `name`."""
   return (32, 32, 3) if name.startswith('cifar_') else (224, 224, 3)
 
 

@@ -20,31 +20,31 @@ class ResNet(nn.Module):
   """A residual network, or its plain counterpart (Sec. 3.3, 4.1 and 4.2).
 
   Attributes:
-    stage_sizes: blocks of each stage (Table 1's brackets).
-    filters: the stages' filters c: 64, 128, 256, 512 or 16, 32, 64. A
-      bottleneck's output has 4c channels.
-    num_classes: size of the last fully-connected layer.
-    stem: 'imagenet': 7x7/2 and 3x3/2 max-pooling (Table 1). 'cifar': 3x3
+    stage_sizes: Blocks of each stage (Table 1's brackets).
+    filters: Filters c of each stage: 64, 128, 256, 512 or 16, 32, 64. The
+      output of a bottleneck has 4c channels.
+    num_classes: Size of the last fully-connected layer.
+    stem: 'imagenet': 7x7/2 and 3x3/2 max-pooling (Table 1); 'cifar': 3x3
       (Sec. 4.2).
     stem_pool: 'ceil' (the authors') or 'padded' (torchvision's), see
       `StemPool`; ImageNet's stem only.
-    bottleneck: build with `BottleneckBlock` and not `BasicBlock`.
-    shortcut: 'A', 'B' or 'C' (Sec. 4.1); None: the plain net.
-    version: 'v1' (the paper's) or 'v1.5', see `blocks.Version`. Bottleneck
-      nets only.
-    bn_group_size: examples that share BN statistics, see `GroupedBatchNorm`.
-      0: the whole batch.
-    bn_momentum: share of the old running averages that a step keeps.
-    axis_name: the pmap axis that the batch is split over, if it is.
-    zero_init_residual: start each block's last BN scale at 0 (Goyal et al.
-      2017; not the paper's).
-    remat: recompute each block in the backward pass to save memory.
-    frozen_stages: how many, from the input, are left as they are: 1 is the
-      stem, 2 the stem and conv2_x, ... No gradient reaches them, and their BN
-      keeps to its running averages.
-    frozen_bn: keep all BN to its running averages.
-    dtype: of the computation: float32, bfloat16 (or float64). Parameters, BN
-      statistics and logits are float32 (or float64).
+    bottleneck: Whether blocks are `BottleneckBlock`, and not `BasicBlock`.
+    shortcut: 'A', 'B' or 'C' (Sec. 4.1); None makes the plain net.
+    version: 'v1' (the paper's) or 'v1.5', see `blocks.Version`; bottleneck nets
+      only.
+    bn_group_size: Examples that share BN statistics, see `GroupedBatchNorm`; 0
+      takes the whole batch.
+    bn_momentum: Share of the old running averages that a step keeps.
+    axis_name: The pmap axis that the batch is split over; None on one device.
+    zero_init_residual: Whether each block's last BN scale starts at 0 (Goyal et
+      al. 2017; not the paper's).
+    remat: Whether the backward pass recomputes each block to save memory.
+    frozen_stages: Number of stages, from the input, that stay as they are: 1 is
+      the stem, 2 the stem and conv2_x, ... No gradient reaches them, and their
+      BN uses its running averages.
+    frozen_bn: Whether all BN uses its running averages.
+    dtype: Type of the computation: float32, bfloat16 (or float64). Parameters,
+      BN statistics and logits are float32 (or float64).
   """
 
   stage_sizes: Sequence[int]
@@ -72,19 +72,18 @@ class ResNet(nn.Module):
       momentum=self.bn_momentum,
       dtype=self.dtype,
     )
+    kind: Callable[..., nn.Module] = blocks.BasicBlock
     if self.bottleneck:
-      block = functools.partial(blocks.BottleneckBlock, version=self.version)
-    else:
-      block = blocks.BasicBlock
+      kind = functools.partial(blocks.BottleneckBlock, version=self.version)
     block = functools.partial(
-      block,
+      kind,
       shortcut=self.shortcut,
       norm=norm,
       zero_init_residual=self.zero_init_residual,
       dtype=self.dtype,
     )
     kernel, stride = (7, 2) if self.stem == 'imagenet' else (3, 1)
-    self.conv1 = blocks.conv(self.filters[0], kernel, stride, self.dtype, None)
+    self.conv1 = blocks.conv(self.filters[0], kernel, stride, self.dtype)
     self.bn1 = norm()
     if self.stem == 'imagenet':
       self.pool = StemPool(self.stem_pool)
@@ -116,12 +115,12 @@ class ResNet(nn.Module):
 
     Args:
       images: [examples, height, width, channels], any size and channel count.
-      train: normalize with the batch's statistics and update the running ones
-        (pass `mutable=['batch_stats']` to `apply`).
+      train: Whether to normalize with the batch's statistics and update the
+        running ones; then pass `mutable=['batch_stats']` to `apply`.
 
     Raises:
-      ValueError: `images` is not such an array, is smaller than the stem can
-        take, or its batch does not fit `bn_group_size`.
+      ValueError: `images` has another shape or is too small for the stem, or
+        its batch does not fit `bn_group_size`.
     """
     maps = self.features(images, train)[self.stage_names[-1]]
     wide = jnp.promote_types(self.dtype, jnp.float32)
@@ -132,8 +131,8 @@ class ResNet(nn.Module):
   ) -> dict[str, jax.Array]:
     """The maps of the stem (`conv1`, before any pooling) and of each stage.
 
-    With ImageNet's stem their strides are 2, 4, 8, 16 and 32; with CIFAR's 1,
-    1, 2 and 4. Arguments and errors are those of `__call__`.
+    Their strides are 2, 4, 8, 16 and 32 with ImageNet's stem, and 1, 1, 2 and 4
+    with CIFAR's. Arguments and errors are those of `__call__`.
     """
     if images.ndim != 4:
       raise ValueError(
@@ -157,9 +156,17 @@ class ResNet(nn.Module):
 
 
 class Stage(nn.Module):
-  """`size` blocks at one resolution; the first has the stride."""
+  """Blocks at one resolution.
 
-  block: functools.partial
+  Attributes:
+    block: Makes a block from its filters, its stride and a `name`.
+    size: Number of blocks.
+    filters: Filters c of each block.
+    stride: Stride of the first block; that of the others is 1.
+    remat: Whether the backward pass recomputes each block.
+  """
+
+  block: functools.partial[nn.Module]
   size: int
   filters: int
   stride: int
@@ -181,10 +188,11 @@ class StemPool(nn.Module):
   """3x3 max-pooling of stride 2 (Table 1).
 
   Attributes:
-    padding: 'ceil': the authors' definition pads nothing and rounds the output
-      size up. 'padded': torchvision pads one pixel on each side and rounds
-      down, which shifts every window by one; its weights want that. On the
-      112x112 map of a 224x224 image both give 56x56.
+    padding: With 'ceil', the authors' definition, nothing is padded and the
+      output size is rounded up. With 'padded', as in torchvision, each side is
+      padded by a pixel and the size is rounded down, which shifts every window
+      by one; torchvision's weights need it. On the 112x112 map of a 224x224
+      image both give 56x56.
   """
 
   padding: Literal['ceil', 'padded'] = 'ceil'
@@ -193,13 +201,14 @@ class StemPool(nn.Module):
     """Pools `x`, [examples, height, width, channels].
 
     Raises:
-      ValueError: the map is smaller than 2x2, so that no window starts in it.
+      ValueError: the map is below 2x2, so that no window starts in it.
     """
     if min(x.shape[1:3]) < 2:
       raise ValueError(
         f"the stem's maps are {x.shape[1]}x{x.shape[2]}, too small to pool; "
         f'images for this network need at least 3x3 pixels'
       )
+    sides: Sequence[tuple[int, int]]
     if self.padding == 'padded':
       sides = ((1, 1), (1, 1))
     else:

@@ -19,24 +19,24 @@ class VGG(nn.Module):
   """3x3 convolutions, 2x2 max-pooling behind each stage, three fc layers.
 
   At 224x224 pixels VGG-16 (configuration D) has 138,357,544 parameters and
-  15.470 billion multiply-adds, 15.347 of them in convolutions, which alone are
-  the 15.3 of Sec. 4.1. VGG-19 (E) has 143,667,240 and 19.632, with fc; the
-  paper says 19.6. Other sizes of images work, and are other networks: fc6 has a
-  weight for each place of the last maps.
+  15.470 billion multiply-adds, of which 15.347 are in convolutions: Sec. 4.1
+  counts these alone, and says 15.3. VGG-19 (E) has 143,667,240 parameters and
+  19.632 billion, with fc; the paper says 19.6. Other sizes of images work, and
+  make other networks: fc6 has a weight for each place of the last maps.
 
-  All weights start from He's Gaussian. The authors trained a net of 11 layers
-  first, whose weights the others began from; with He's initialization nets as
-  deep train without that (He et al. 2015 [13], Sec. 2.2).
+  All weights start from He's Gaussian. The authors first trained a net of 11
+  layers, from whose weights the others started; with He's initialization nets
+  of that depth train without it (He et al. 2015 [13], Sec. 2.2).
 
   Attributes:
-    stage_sizes: convolutions of each stage (their Table 1).
-    num_classes: size of the last fully-connected layer.
-    filters: of each stage.
-    hidden: size of fc6 and of fc7.
-    dropout: share of fc6 and fc7 that training sets to 0; the rest is scaled
+    stage_sizes: Convolutions of each stage (their Table 1).
+    num_classes: Size of the last fully-connected layer.
+    filters: Channels of each stage.
+    hidden: Size of fc6 and of fc7.
+    dropout: Share of fc6 and fc7 that training sets to 0; the rest is scaled
       up in return.
-    dtype: of the computation: float32, bfloat16 (or float64). Parameters and
-      logits are float32 (or float64).
+    dtype: Type of the computation: float32, bfloat16 (or float64). Parameters
+      and logits are float32 (or float64).
   """
 
   stage_sizes: Sequence[int]
@@ -46,7 +46,7 @@ class VGG(nn.Module):
   dropout: float = 0.5
   dtype: jnp.dtype = jnp.float32
 
-  # The first fully-connected layer takes maps of one size alone.
+  # The first fully-connected layer takes maps of one size only.
   flattens: ClassVar[bool] = True
 
   def setup(self) -> None:
@@ -68,7 +68,7 @@ class VGG(nn.Module):
 
   @property
   def least_size(self) -> int:
-    """Pixels that leave one behind the last pooling."""
+    """The least side of an image: it leaves one pixel to the last maps."""
     return 2 ** len(self.stage_sizes)
 
   @property
@@ -81,10 +81,10 @@ class VGG(nn.Module):
 
     Args:
       images: [examples, height, width, channels].
-      train: drop out; pass `rngs={'dropout': key}` to `apply`.
+      train: Whether to drop out; then pass `rngs={'dropout': key}` to `apply`.
 
     Raises:
-      ValueError: `images` is not such an array, or below 32x32 pixels.
+      ValueError: `images` has another shape, or is below 32x32 pixels.
     """
     *_, maps = self.features(images, train).values()
     x = _pool(maps)

@@ -11,15 +11,15 @@
   arrays = weights.from_variables(variables, model)  # and back, bit for bit
   weights.write_safetensors('resnet50.safetensors', arrays)
 
-The same as commands, with checkpoints of ours in place of variables:
+Commands do the same, with our checkpoints in place of variables:
 
   python -m resnet_jax.weights show FILE
   python -m resnet_jax.weights import FILE DIR
   python -m resnet_jax.weights export DIR/0 FILE.safetensors
 
 Names are those of torchvision's and timm's resnet18 ... resnet152, and those of
-the common PyTorch reimplementation of the CIFAR nets. PyTorch itself is only
-needed, and only imported, to read its own files; no pickle is ever run.
+the common PyTorch reimplementation of the CIFAR nets. PyTorch itself is needed,
+and imported, only to read its own files; no pickle is ever run.
 """
 
 from resnet_jax.data.normalization import Normalization

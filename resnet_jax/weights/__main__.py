@@ -7,30 +7,29 @@ python -m resnet_jax.weights export imported/resnet50/0 resnet50.safetensors
 
 import argparse
 import pathlib
-import sys
 from collections.abc import Sequence
 
-from resnet_jax import console, models
+from resnet_jax import models
+from resnet_jax.console import start_logging
 from resnet_jax.data.normalization import Normalization
 from resnet_jax.errors import UserError
+from resnet_jax.shell import shell
 from resnet_jax.weights import architecture, checkpoints, files, names
 
-# Mean and std, of 0 ... 255, alike for all colours.
+# Values of --pixels: mean and std of all colours, for pixels from 0 to 255.
 _PIXELS = {'none': (0, 1), 'unit': (0, 255), 'symmetric': (127.5, 127.5)}
 
 
-def run(argv: Sequence[str] | None = None) -> int:
-  """The command; its exit code. What a user can mend is printed as such."""
+def run(argv: Sequence[str] | None = None) -> None:
+  """The command line.
+
+  Raises:
+    SystemExit: with the exit code, see `shell`.
+  """
   options = _parser().parse_args(argv)
-  try:
+  start_logging()
+  with shell():
     options.command(options)
-  except UserError as e:
-    print(f'error: {e}', file=sys.stderr)
-    return 1
-  except OSError as e:
-    print(f'error: the system says: {e}', file=sys.stderr)
-    return 1
-  return 0
 
 
 def _import(options: argparse.Namespace) -> None:
@@ -86,13 +85,13 @@ def _normalization(options: argparse.Namespace) -> Normalization | None:
   else:
     usual = Normalization.of_imagenet()
   return Normalization.of_colors(
-    _numbers('--mean', options.mean) if options.mean else usual.mean,
-    _numbers('--std', options.std) if options.std else usual.std,
+    _numbers('--mean', options.mean) if options.mean else usual.mean.tolist(),
+    _numbers('--std', options.std) if options.std else usual.std.tolist(),
   )
 
 
 def _numbers(flag: str, text: str) -> tuple[float, ...]:
-  """Three numbers of 0 ... 1, on the scale of 0 ... 255."""
+  """Three numbers for pixels from 0 to 1, scaled to pixels from 0 to 255."""
   try:
     values = tuple(255 * float(part) for part in text.split(','))
   except ValueError:
@@ -124,7 +123,9 @@ def _parser() -> argparse.ArgumentParser:
   commands = parser.add_subparsers(required=True, metavar='COMMAND')
   file_help = 'weights: .safetensors, .npz, .pth, .pt or .th'
 
-  show = commands.add_parser('show', help='say which network weights are of')
+  show = commands.add_parser(
+    'show', help='name the network that weights belong to'
+  )
   show.add_argument('file', type=pathlib.Path, metavar='FILE', help=file_help)
   show.set_defaults(command=_show)
 
@@ -147,14 +148,15 @@ def _parser() -> argparse.ArgumentParser:
   take.add_argument(
     '--pixels',
     choices=['imagenet', *_PIXELS],
-    help='what the network wants: pixels less ImageNet mean, over its std '
-    '(default); 0 to 255 (none); 0 to 1 (unit); -1 to 1 (symmetric)',
+    help='pixels that the network wants: less the ImageNet mean, over its std '
+    '(imagenet, the default); 0 to 255 (none); 0 to 1 (unit); -1 to 1 '
+    '(symmetric)',
   )
   for name in ('mean', 'std'):
     take.add_argument(
       f'--{name}',
       metavar='R,G,B',
-      help=f'{name} of pixels from 0 to 1, in place of that of --pixels',
+      help=f'{name} of pixels from 0 to 1; overrides the one of --pixels',
     )
   take.add_argument(
     '--classes',
@@ -179,5 +181,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == '__main__':
-  console.start_logging()
-  sys.exit(run())
+  run()

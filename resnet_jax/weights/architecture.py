@@ -1,4 +1,4 @@
-"""Which network a PyTorch state dict is of, told by its names and shapes."""
+"""Tells a PyTorch state dict's network by its names and shapes."""
 
 import dataclasses
 import re
@@ -18,14 +18,14 @@ _ELSEWHERE = (
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-  """What `models.create` needs to know.
+  """The arguments that make a network with `models.create`.
 
   Attributes:
-    network: its name, such as 'resnet50' or 'cifar_resnet20'.
-    num_classes: rows of the last layer.
-    overrides: how the network differs from the paper's: shortcut, stem_pool,
-      version. Neither of the latter two can be seen in weights: the pool is
-      'padded' in all of PyTorch's nets, and the version 'v1.5' in nearly all.
+    network: Its name, such as 'resnet50' or 'cifar_resnet20'.
+    num_classes: Rows of the last layer.
+    overrides: Fields in which the network differs from the paper's: shortcut,
+      stem_pool, version. The last two cannot be seen in weights; stem_pool is
+      'padded' in all of PyTorch's nets, and version 'v1.5' in nearly all.
   """
 
   network: str
@@ -36,15 +36,16 @@ class Architecture:
 def detect(
   arrays: Mapping[str, np.ndarray], *, network: str | None = None
 ) -> Architecture:
-  """The network that a state dict is of.
+  """The network that a state dict belongs to.
 
   Args:
-    arrays: by PyTorch's names.
-    network: its name, if it is known; the layers are then not looked at, and
-      `to_variables` says how they differ.
+    arrays: Arrays by PyTorch's names.
+    network: The network's name, if it is known; the layers are then not looked
+      at, and `to_variables` says how they differ.
 
   Raises:
-    UserError: it is of no network here, and says by which part.
+    UserError: it belongs to no network here; the message names the part that
+      differs.
   """
   num_classes = _num_classes(arrays)
   network = network or _name(arrays)
@@ -110,7 +111,7 @@ def _name(arrays: Mapping[str, np.ndarray]) -> str:
 
 
 def _foreign_part(arrays: Mapping[str, np.ndarray]) -> str | None:
-  """A clause on the first part that no network here has."""
+  """A clause on the first part that no network here has, if there is any."""
   if 'conv1.0.weight' in arrays:
     return (
       'its stem is several convolutions (conv1.0.weight and so on), as in '
@@ -133,7 +134,7 @@ def _foreign_part(arrays: Mapping[str, np.ndarray]) -> str | None:
       )
   first, second = (arrays.get(f'layer1.0.conv{i}.weight') for i in (1, 2))
   if first is None or second is None or first.ndim != 4 or second.ndim != 4:
-    return None  # the differences will show it
+    return None  # `to_variables` will list the differences
   width, read = len(first), second.shape[1]
   if read < width:
     return (

@@ -2,18 +2,18 @@
 
 Where the channels double, option A puts the old ones beside as many new ones,
 which are zero in the shortcut. We append the new ones: old, new. The common
-PyTorch reimplementation has them on both sides: new, old, new, with half of the
-new ones on each side. All else is symmetric in the channels, so the networks
-are the same up to an order of the channels of each stage's residual stream:
+PyTorch reimplementation puts half of the new ones on each side: new, old, new.
+Everything else is symmetric in the channels, so the networks are the same up to
+the order of the channels of each stage's residual stream:
 
   stage      our channel i is PyTorch's channel ...
   conv2_x    i
   conv3_x    i + 8 for i < 16; then 0 ... 7, 24 ... 31
-  conv4_x    16 + (that of conv3_x) for i < 32; then 0 ... 15, 48 ... 63
+  conv4_x    16 + (conv3_x's channel) for i < 32; then 0 ... 15, 48 ... 63
 
-The stream of a stage is what its blocks' last convolution and BN write, and
-what their first convolution, the next stage and `fc` read. The channels inside
-a block, between its two convolutions, are in no stream and keep their order.
+The last convolution and BN of a stage's blocks write its stream; their first
+convolution, the next stage and `fc` read it. The channels inside a block,
+between its two convolutions, are in no stream and keep their order.
 """
 
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ import numpy as np
 
 
 def stream_orders(filters: Sequence[int]) -> list[np.ndarray]:
-  """For each stage, PyTorch's channel at each of our channels, int [filters].
+  """PyTorch's channel for each of our channels, int [filters], by stage.
 
   Args:
-    filters: of the stages; each is twice the one before.
+    filters: Channels of each stage; each is twice the one before.
   """
   orders = [np.arange(filters[0])]
   for count in filters[1:]:
@@ -40,19 +40,19 @@ def orders_of(
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
   """The orders of the channels that a variable reads and that it writes.
 
-  None: they keep their order. Of a vector, such as BN's scale, the channels
-  count as written.
+  None stands for channels that keep their order. The channels of a vector, such
+  as BN's scale, count as written.
 
   Args:
-    name: of a variable of a CIFAR net with shortcut A, such as
+    name: Name of a variable of a CIFAR net with shortcut A, such as
       `params/conv3_x/block1/conv2/kernel`.
-    orders: from `stream_orders`.
+    orders: The result of `stream_orders`.
   """
   _, *path, module, leaf = name.split('/')
   if not path:
     if module == 'fc':
       return (orders[-1], None) if leaf == 'kernel' else (None, None)
-    # Of the stem; conv1 reads the colours of the image.
+    # The stem; its conv1 reads the colours of the image.
     return None, orders[0]
   stage, block = path
   index = int(stage.removeprefix('conv').removesuffix('_x')) - 2

@@ -1,8 +1,8 @@
-"""Files of weights to checkpoints of ours, which the commands use, and back.
+"""Imports files of weights as our checkpoints, and exports them again.
 
-A checkpoint knows more than a file of weights: how pixels are normalized, what
-the classes are called, and where the strides are. What of this a safetensors
-file can hold is written into its metadata, and found there again.
+A checkpoint holds more than a file of weights: the normalization of pixels, the
+names of the classes, and the place of the strides. The export writes these into
+the metadata of a safetensors file, and the import finds them there again.
 """
 
 import dataclasses
@@ -52,24 +52,25 @@ def import_file(
 ) -> architecture.Architecture:
   """Writes the weights in `path` as the checkpoint `folder`/0.
 
-  What is None is taken from the file's metadata, if we wrote it, else:
+  An argument that is None is taken from the file's metadata, where we wrote
+  them; otherwise it has the default below.
 
   Args:
-    path: what `files.read` reads.
-    folder: of the checkpoint series; made if it is not there.
-    network: default: what `detect` sees.
-    version: 'v1' or 'v1.5', bottleneck nets only; default 'v1.5'.
-    normalization: of pixels; default: ImageNet's mean and std, which
-      torchvision, most of timm and the CIFAR reimplementation use.
-    class_names: by label; default: ImageNet's for 1000 classes, CIFAR-10's for
-      a CIFAR net of 10, else numbers.
+    path: A file that `files.read` reads.
+    folder: Folder of the checkpoint series; made if it is not there.
+    network: The network's name; by default the one that `detect` finds.
+    version: 'v1' or 'v1.5', bottleneck nets only; by default 'v1.5'.
+    normalization: Normalization of pixels; by default ImageNet's mean and std,
+      which torchvision, most of timm and the CIFAR reimplementation use.
+    class_names: The classes in the order of their labels; by default ImageNet's
+      for 1000 classes, CIFAR-10's for a CIFAR net of 10, else numbers.
 
   Returns:
-    What was written.
+    The network of the checkpoint.
 
   Raises:
-    UserError: the file cannot be read or is of no network here, the number of
-      class names is another, or `folder`/0 is there already.
+    UserError: the file cannot be read or belongs to no network here, the number
+      of class names is wrong, or `folder`/0 exists already.
   """
   target = folder / '0'
   if target.exists():
@@ -127,11 +128,12 @@ def export_checkpoint(
   """Writes the checkpoint `path`, SERIES/STEP, as safetensors for PyTorch.
 
   The normalization of pixels, the names of the classes and the fields of the
-  network go into the file's metadata, each as JSON. Warns where torchvision's
-  own module would compute something else with these weights.
+  network are written into the file's metadata, each as JSON. A warning is
+  logged where torchvision's own module would compute something else with these
+  weights.
 
   Returns:
-    What was written.
+    The network of the weights.
 
   Raises:
     UserError: there is no such checkpoint, its network has no counterpart in
@@ -158,7 +160,7 @@ def export_checkpoint(
   except UserError as e:
     raise UserError(f'{path}: {e}') from e
   metadata = {
-    'format': 'pt',  # what libraries for PyTorch ask for
+    'format': 'pt',  # PyTorch's libraries require it
     'model': json.dumps({'name': config['name'], **overrides}),
   }
   if 'class_names' in found.meta:
@@ -190,7 +192,7 @@ def export_checkpoint(
 
 
 def default_class_names(found: architecture.Architecture) -> list[str]:
-  """By label: ImageNet's with WordNet ids, CIFAR-10's, or numbers."""
+  """Names by label: ImageNet's with WordNet ids, CIFAR-10's, or numbers."""
   if found.num_classes == 1000:
     return _IMAGENET_CLASSES.read_text(encoding='utf-8').splitlines()
   if found.num_classes == 10 and found.network.startswith('cifar_'):
@@ -200,9 +202,9 @@ def default_class_names(found: architecture.Architecture) -> list[str]:
 
 @dataclasses.dataclass(frozen=True)
 class _Noted:
-  """What `export_checkpoint` wrote into a file's metadata, if it did."""
+  """The metadata that `export_checkpoint` writes; None where there are none."""
 
-  overrides: Mapping[str, Any]
+  overrides: dict[str, str]
   normalization: Normalization | None
   class_names: list[str] | None
 
@@ -228,7 +230,7 @@ class _Noted:
       labels = noted.get('class_names')
       labels = None if labels is None else [str(label) for label in labels]
     except (ValueError, TypeError, AttributeError, UserError):
-      # Of another program, with words of its own.
+      # The metadata of another program.
       return cls({}, None, None)
     return cls(overrides, pixels, labels)
 

@@ -1,8 +1,8 @@
-"""Between a PyTorch state dict and our tree of variables, number for number.
+"""Converts a PyTorch state dict to our variables and back, number for number.
 
 Convolutions are [out, in, height, width] there and [height, width, in, out]
-here, the last layer [classes, channels] there and [channels, classes] here. The
-channels of a CIFAR net with shortcut A change places, see `channels`.
+here; the last layer is [classes, channels] there and [channels, classes] here.
+The channels of a CIFAR net with shortcut A change places, see `channels`.
 """
 
 from collections.abc import Mapping
@@ -17,26 +17,26 @@ from resnet_jax import models
 from resnet_jax.errors import UserError
 from resnet_jax.weights import channels, names
 
-# Lines of a report of differences; a network of another depth has hundreds.
+# Lines of a list of differences; a network of another depth has hundreds.
 _MOST_LINES = 12
-# The axes of ours, by the number of axes, in PyTorch's array.
+# For each of our axes the axis of PyTorch's array, by the number of axes.
 _AXES = {1: (0,), 2: (1, 0), 4: (2, 3, 1, 0)}
 
 
 def to_variables(
   arrays: Mapping[str, np.ndarray], model: models.ResNet
 ) -> dict[str, Any]:
-  """{'params': ..., 'batch_stats': ...}, nested, float32, for `model.apply`.
+  """The variables of `model`: nested 'params' and 'batch_stats', float32.
 
   Args:
-    arrays: by PyTorch's names, of any float dtype. The counters
-      `num_batches_tracked` are not looked at, and may lack.
-    model: a resnet, with the fields that `detect` says.
+    arrays: Arrays by PyTorch's names, of any float dtype. The counters
+      `num_batches_tracked` are not looked at, and may be missing.
+    model: A resnet with the overrides that `detect` returns.
 
   Raises:
-    UserError: names, shapes or dtypes are not the model's, or numbers are not
-      finite; the message is a list of the differences. Or the model has no
-      counterpart in PyTorch.
+    UserError: the model has no counterpart in PyTorch, or names, shapes or
+      dtypes are not the model's, or numbers are not finite; the message lists
+      the differences.
   """
   wanted = _shapes(model)
   cifar = _is_cifar(model)
@@ -49,7 +49,7 @@ def to_variables(
   tree = {}
   for name, torch_name in torch_names.items():
     x = arrays[torch_name]
-    with np.errstate(over='ignore'):  # of float64; caught as not finite
+    with np.errstate(over='ignore'):  # float64 overflows to inf; found below
       x = np.asarray(x, np.float32)
     x = x.transpose(_AXES[x.ndim])
     tree[name] = np.ascontiguousarray(_reorder(name, x, orders))
@@ -60,15 +60,15 @@ def to_variables(
 def from_variables(
   variables: Mapping[str, Any], model: models.ResNet
 ) -> dict[str, np.ndarray]:
-  """A PyTorch state dict: torchvision's names, or the CIFAR reimplementation's.
+  """A PyTorch state dict with the names of torchvision, or of the CIFAR nets.
 
   Args:
     variables: {'params': ..., 'batch_stats': ...} of `model`.
-    model: a resnet; of ImageNet's, one with shortcut B.
+    model: A resnet; an ImageNet net must have shortcut B.
 
   Returns:
-    float32 arrays by name, and the counters `num_batches_tracked`, int64, of
-    no axes and 0.
+    float32 arrays by name, and the counters `num_batches_tracked`, int64
+    scalars of value 0.
 
   Raises:
     UserError: the variables are not the model's, or the model has no
@@ -93,10 +93,10 @@ def from_variables(
 
 
 def _is_cifar(model: models.ResNet) -> bool:
-  """Whether the names are the CIFAR reimplementation's.
+  """Whether names are those of the CIFAR nets' reimplementation.
 
   Raises:
-    UserError: the model is one that nobody has in PyTorch.
+    UserError: the model has no counterpart in PyTorch.
   """
   cifar = model.stem == 'cifar'
   if model.shortcut not in (('A', 'B') if cifar else ('B',)):
@@ -133,7 +133,7 @@ def _orders(model: models.ResNet) -> list[np.ndarray] | None:
 def _reorder(
   name: str, x: np.ndarray, orders: list[np.ndarray] | None
 ) -> np.ndarray:
-  """`x`, which has our axes, with its channels in other places."""
+  """`x`, which has our axes, with its channels in the order of `orders`."""
   if orders is None:
     return x
   read, written = channels.orders_of(name, orders)

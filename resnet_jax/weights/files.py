@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Mapping
 from typing import Any
 
-# Teaches NumPy the name `bfloat16`, by which safetensors asks for it.
+# The import registers NumPy's dtype `bfloat16`, which safetensors looks up.
 import ml_dtypes
 import numpy as np
 import safetensors
@@ -17,7 +17,7 @@ import safetensors.numpy
 from resnet_jax.errors import UserError
 
 _TORCH = ('.pth', '.pt', '.th')
-# Where a PyTorch checkpoint holds its weights, in the order of preference. The
+# Entries of a PyTorch checkpoint that hold weights, in order of preference. The
 # averaged ones of `state_dict_ema` are taken only where there are no others.
 _INSIDE = ('state_dict', 'model', 'state_dict_ema')
 
@@ -25,14 +25,14 @@ _INSIDE = ('state_dict', 'model', 'state_dict_ema')
 def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
   """Arrays by name of a `.safetensors`, `.npz`, `.pth`, `.pt` or `.th` file.
 
-  float16 and bfloat16 become float32, which is exact; other dtypes stay. Of a
-  PyTorch checkpoint, a dict, the entry `state_dict`, else `model`, else
-  `state_dict_ema` is taken, and a prefix `module.` that all names have is cut
-  off. No pickle is run: PyTorch reads with `weights_only=True`.
+  float16 and bfloat16 become float32, which is exact; other dtypes stay. A
+  PyTorch checkpoint may be a dict: its entry `state_dict`, else `model`, else
+  `state_dict_ema` is taken. A prefix `module.` that all names have is cut off.
+  No pickle is run: PyTorch reads with `weights_only=True`.
 
   Raises:
-    UserError: there is no such file, it is damaged or of another kind, it holds
-      something else than arrays, or PyTorch is needed and not installed.
+    UserError: there is no such file, it is damaged or of another kind, it does
+      not hold arrays alone, or PyTorch is needed and not installed.
   """
   path = pathlib.Path(path)
   if not path.is_file():
@@ -80,8 +80,9 @@ def write_safetensors(
   arrays: Mapping[str, np.ndarray],
   metadata: Mapping[str, str] | None = None,
 ) -> None:
-  """Writes `arrays`, of any shapes and dtypes, so that the file is whole or
-  absent; a file that is there is replaced.
+  """Writes `arrays` of any shapes and dtypes; the file is whole or absent.
+
+  A file that exists is replaced.
 
   Raises:
     UserError: it cannot be written there, or is not named `.safetensors`.
@@ -89,7 +90,8 @@ def write_safetensors(
   path = pathlib.Path(path)
   if path.suffix != '.safetensors':
     raise UserError(f'{path} must end in .safetensors, the format it will have')
-  # The library writes the memory as it lies; order='C' keeps 0-d arrays 0-d.
+  # The library writes memory without regard to strides. `asarray` keeps 0-d
+  # arrays 0-d, which `ascontiguousarray` does not.
   arrays = {name: np.asarray(x, order='C') for name, x in arrays.items()}
   part = path.with_name(f'.{path.name}.{os.getpid()}.part')
   try:
@@ -115,7 +117,7 @@ def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
     return safetensors.numpy.load_file(path)
   except (safetensors.SafetensorError, OSError) as e:
     raise _damaged(path, 'safetensors', e) from e
-  except (KeyError, TypeError, AttributeError) as e:  # a float8, for example
+  except (KeyError, TypeError, AttributeError) as e:  # such as a float8
     raise UserError(
       f'{path} holds numbers of a kind that is not read here ({e}); save them '
       f'as float32'
@@ -135,7 +137,7 @@ def _read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
         f'read, so it was not read; save arrays of numbers alone'
       ) from e
     raise _damaged(path, '.npz', e) from e
-  except Exception as e:  # zipfile, zlib and NumPy each have their own
+  except Exception as e:  # zipfile, zlib and NumPy have their own errors
     raise _damaged(path, '.npz', e) from e
 
 
@@ -152,10 +154,10 @@ def _read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
   if not start.startswith((b'PK', b'\x80')):  # a zip archive, or a pickle
     raise _damaged(path, 'PyTorch', f'it begins with {start!r}')
   try:
-    with warnings.catch_warnings():  # on pickle protocols; the outcome says it
+    with warnings.catch_warnings():  # about pickle protocols
       warnings.simplefilter('ignore')
       content = torch.load(path, weights_only=True, map_location='cpu')
-  except Exception as e:  # garbage shows as any of a dozen kinds
+  except Exception as e:  # garbage raises any of a dozen kinds
     raise _not_loaded(path, e) from e
   if not isinstance(content, Mapping):
     raise UserError(
@@ -196,7 +198,7 @@ def _not_loaded(path: pathlib.Path, error: Exception) -> UserError:
       f'so it was not read. If you trust whoever made it, write the weights '
       f'alone where it was made: torch.save(model.state_dict(), FILE)'
     )
-  if 'weights_only' in text:  # whose advice is to run the pickle
+  if 'weights_only' in text:  # its advice would be to run the pickle
     return _damaged(path, 'PyTorch', 'it is a pickle of another kind')
   return _damaged(path, 'PyTorch', error)
 
@@ -214,6 +216,6 @@ def _damaged(
 
 def _first_sentence(error: Exception | str) -> str:
   text = str(error).strip() or type(error).__name__
-  if isinstance(error, LookupError):  # whose text alone says nothing
+  if isinstance(error, LookupError):  # its text alone says nothing
     text = f'{type(error).__name__} {text}'
   return re.split(r'\.\s', text)[0].splitlines()[0].rstrip('.')[:200]

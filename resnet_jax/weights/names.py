@@ -1,4 +1,4 @@
-"""Our names of variables, and PyTorch's for the same numbers.
+"""Our names of variables, and PyTorch's names of the same numbers.
 
   params/conv1/kernel                         conv1.weight
   params/conv2_x/block1/bn2/scale             layer1.0.bn2.weight
@@ -6,8 +6,8 @@
   params/conv3_x/block1/shortcut_conv/kernel  layer2.0.downsample.0.weight
   params/fc/bias                              fc.bias
 
-These are torchvision's and timm's names. The CIFAR nets' reimplementation says
-`shortcut` for `downsample` and `linear` for `fc`.
+These are torchvision's and timm's names. The reimplementation of the CIFAR nets
+says `shortcut` for `downsample` and `linear` for `fc`.
 """
 
 _LEAVES = {
@@ -20,11 +20,12 @@ _LEAVES = {
 
 
 def torch_name(name: str, *, cifar: bool) -> str:
-  """PyTorch's name for ours.
+  """PyTorch's name of a variable.
 
   Args:
-    name: of a variable, with its collection: `params/conv1/kernel`.
-    cifar: as in the CIFAR nets' reimplementation, and not as in torchvision.
+    name: Our name, with the collection: `params/conv1/kernel`.
+    cifar: Whether to name it as in the reimplementation of the CIFAR nets, and
+      not as in torchvision.
 
   Raises:
     ValueError: `name` is no variable of `models.ResNet`.
@@ -50,15 +51,20 @@ def torch_name(name: str, *, cifar: bool) -> str:
 
 
 def counter_name(name: str) -> str | None:
-  """The counter that PyTorch keeps beside `name`, where that is a running mean.
+  """The counter of batches that PyTorch keeps beside a running mean.
 
-  It says how many batches were seen. Files from before PyTorch 0.4.1 lack it,
-  and nothing here depends on it.
+  Files from before PyTorch 0.4.1 lack it, and nothing here depends on it.
+
+  Args:
+    name: PyTorch's name of an array.
+
+  Returns:
+    The counter's name, or None if `name` is no running mean.
   """
   module, _, leaf = name.rpartition('.')
   return f'{module}.num_batches_tracked' if leaf == 'running_mean' else None
 
 
 def is_counter(name: str) -> bool:
-  """Whether `name`, one of PyTorch's, is such a counter."""
+  """Whether `name`, one of PyTorch's, is a counter of batches."""
   return name.endswith('.num_batches_tracked')

@@ -15,7 +15,7 @@ from resnet_jax.config.file import load_config
 from resnet_jax.config.plan import create_model, make_plan
 from tests import command
 
-# Those of the networks of others are in test_baselines.py.
+# The configs of the baselines are in test_baseline_configs.py.
 CONFIGS = [
   path
   for path in sorted((command.ROOT / 'configs').glob('*_*.py'))

@@ -9,17 +9,17 @@ import functools
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from resnet_jax.data.normalization import Normalization
 from resnet_jax.data.order import Order
 
 
-@flax.struct.dataclass
-class Examples:
+class Examples(flax.struct.PyTreeNode):
   """A split on the device: uint8 images [n, h, w, c] and int32 labels [n]."""
 
-  images: jax.Array
-  labels: jax.Array
+  images: jax.Array | np.ndarray
+  labels: jax.Array | np.ndarray
 
 
 def train_batch(
@@ -35,14 +35,14 @@ def train_batch(
   """The augmented examples at `positions` of training (Sec. 4.2).
 
   Args:
-    examples: the training split.
-    order: the epochs that `positions` lie in.
-    normalization: of the images.
+    examples: The training split.
+    order: The epochs that `positions` lie in.
+    normalization: Applied to the images before they are padded.
     positions: int32 [batch], counted from the start of training.
-    key: augmentation of an example depends on this key, on the epoch and on
-      the example: not on the batch or the device that it is in.
-    pad: pixels padded on EACH side, of value 0 after mean subtraction.
-    flip: mirror with probability 1/2.
+    key: The augmentation of an example depends on this key, on the epoch and on
+      the example, and not on the batch or the device that it is in.
+    pad: Pixels padded on EACH side, of value 0 after mean subtraction.
+    flip: Whether to mirror with probability 1/2.
 
   Returns:
     Images, float32 [batch, h, w, c], and labels, int32 [batch].
@@ -67,7 +67,7 @@ def _augment(
   pad: int,
   flip: bool,
 ) -> jax.Array:
-  """A random crop, of the image's own size, of the padded image or its flip."""
+  """A random crop of the padded image, of its first size, mirrored or not."""
   key = jax.random.fold_in(jax.random.fold_in(key, epoch), index)
   bits = jax.random.bits(key, (3,), jnp.uint32)
   top, left = (bits[:2] % (2 * pad + 1)).astype(jnp.int32)

@@ -1,13 +1,14 @@
 """A small set of images of one size, which live on the devices in training."""
 
-import dataclasses
+import functools
 from collections.abc import Iterator
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from resnet_jax.data.feed import Part
+from resnet_jax.data.feed import MakeBatch, Part
 from resnet_jax.data.normalization import IMAGENET_MEAN, Normalization
 from resnet_jax.data.order import Order, OrderFeed
 from resnet_jax.data.resident.batch import Examples, train_batch
@@ -18,7 +19,7 @@ from resnet_jax.placement import AUGMENT, replicas, replicate
 
 
 class ResidentData:
-  """An `ImageSet` as `feed.Data`, whose attributes it has."""
+  """An `ImageSet` as `feed.Data`, which documents its methods."""
 
   def __init__(self, images: ImageSet) -> None:
     self._images = images
@@ -64,7 +65,7 @@ class ResidentData:
       )
     data = self._images.splits()[split]
     share = batch_size // jax.process_count()
-    size = np.tile(np.int32(self.image_shape[:2]), (share, 1))
+    size = np.tile(np.array(self.image_shape[:2], np.int32), (share, 1))
     for start in range(0, len(data), batch_size):
       first = start + jax.process_index() * share
       ids = np.arange(first, first + share)
@@ -81,10 +82,10 @@ class ResidentFeed:
   """Batches of examples that are on every device, by their order.
 
   Args:
-    examples: of the training split, on the host.
-    seed: of the run.
-    batch_size: global.
-    pad, flip: see `train_batch`.
+    examples: The training split, on the host.
+    seed: Seed of the run.
+    batch_size: Examples of a step over all hosts and devices.
+    pad, flip: Augmentation, see `train_batch`.
   """
 
   def __init__(
@@ -104,7 +105,8 @@ class ResidentFeed:
       put=replicate,
     )
     self._replicas = replicas()
-    self.make_batch = _MakeBatch(
+    self.make_batch: MakeBatch = functools.partial(
+      _make_batch,
       seed=seed,
       batch_size=batch_size,
       share=batch_size // jax.device_count(),
@@ -116,31 +118,27 @@ class ResidentFeed:
     return (self._examples, self._order.at(step)), self._replicas
 
 
-@dataclasses.dataclass(frozen=True)
-class _MakeBatch:
+def _make_batch(
+  step: jax.Array,
+  common: tuple[Examples, Order],
+  replica: jax.Array,
+  normalization: Normalization,
+  *,
+  seed: int,
+  batch_size: int,
+  share: int,
+  pad: int,
+  flip: bool,
+) -> tuple[jax.Array, jax.Array]:
   """`feed.MakeBatch`: a device's number says which examples are its own."""
-
-  seed: int
-  batch_size: int
-  share: int
-  pad: int
-  flip: bool
-
-  def __call__(
-    self,
-    step: jax.Array,
-    common: tuple[Examples, Order],
-    replica: jax.Array,
-    normalization: Normalization,
-  ) -> tuple[jax.Array, jax.Array]:
-    examples, order = common
-    first = step * self.batch_size + replica * self.share
-    return train_batch(
-      examples,
-      order,
-      normalization,
-      first + jax.numpy.arange(self.share, dtype=np.int32),
-      key=jax.random.fold_in(jax.random.key(self.seed), AUGMENT),
-      pad=self.pad,
-      flip=self.flip,
-    )
+  examples, order = common
+  first = step * batch_size + replica * share
+  return train_batch(
+    examples,
+    order,
+    normalization,
+    first + jnp.arange(share, dtype=np.int32),
+    key=jax.random.fold_in(jax.random.key(seed), AUGMENT),
+    pad=pad,
+    flip=flip,
+  )

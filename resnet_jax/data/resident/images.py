@@ -12,7 +12,9 @@ from resnet_jax.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-  """Images, uint8 [examples, height, width, channels]; labels, int32."""
+  """Images, uint8 [examples, height, width, channels], and their labels,
+  integers [examples].
+  """
 
   images: np.ndarray
   labels: np.ndarray
@@ -26,10 +28,13 @@ class Split:
 
 @dataclasses.dataclass(frozen=True)
 class ImageSet:
-  """A set with its splits; `validation` is None where none was held out.
+  """A set with its splits.
 
   Attributes:
-    class_names: by label.
+    name: The set's name, for messages.
+    class_names: The classes in the order of their labels.
+    train, test: Its own splits.
+    validation: Examples held out of the training set, None if there are none.
   """
 
   name: str
@@ -40,7 +45,8 @@ class ImageSet:
 
   @property
   def image_shape(self) -> tuple[int, int, int]:
-    return self.train.images.shape[1:]
+    height, width, channels = self.train.images.shape[1:]
+    return height, width, channels
 
   def splits(self) -> dict[str, Split]:
     named = {
@@ -51,7 +57,7 @@ class ImageSet:
     return {name: split for name, split in named.items() if split is not None}
 
   def fingerprint(self) -> str:
-    """A hash of every pixel and label, in order: a run's results hang on it."""
+    """A hash of every pixel and label in their order."""
     digest = hashlib.blake2b(digest_size=16)
     for split in self.splits().values():
       digest.update(np.ascontiguousarray(split.images).data)
@@ -65,17 +71,18 @@ def check(
   test: Split,
   class_names: Sequence[str] | None = None,
 ) -> ImageSet:
-  """The set of these splits, once they are known to be sound.
+  """The set of these splits, after a check of all their arrays.
 
   Args:
-    name: of the set.
-    train, test: its splits.
-    class_names: by label; None: the labels themselves.
+    name: The set's name, for messages.
+    train, test: Its splits.
+    class_names: The classes in the order of their labels; None names them by
+      their labels.
 
   Raises:
-    UserError: an array of the wrong kind, an empty or truncated split, a label
-      without a class, a class without a training example; with the name of the
-      set and the first index that is wrong.
+    UserError: an array is of the wrong kind, a split is empty or truncated, a
+      label has no class, or a class has no training example; the message names
+      the set and the first index that is wrong.
   """
   for split_name, split in (('train', train), ('test', test)):
     _check_arrays(f'{name}, {split_name} split', split)
@@ -100,18 +107,18 @@ def check(
       f'no class of the training set, whose labels end at {len(counts) - 1}'
     )
   if class_names is None:
-    class_names = map(str, range(len(counts)))
+    class_names = [str(label) for label in range(len(counts))]
   return ImageSet(name, tuple(class_names), train, test)
 
 
 def hold_out(images: ImageSet, examples: int, seed: int) -> ImageSet:
   """Moves `examples` of the training set to a validation split.
 
-  The paper chooses its schedule on 45k/5k (Sec. 4.2). Which examples go
-  depends on `seed` alone, not on the run's.
+  The paper chooses its schedule on 45k/5k (Sec. 4.2). Which examples are moved
+  depends on `seed` alone, and not on the seed of the run.
 
   Raises:
-    UserError: fewer training examples than that, or none would be left.
+    UserError: there are fewer training examples, or none would be left.
   """
   if examples == 0:
     return images

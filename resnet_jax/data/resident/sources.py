@@ -5,18 +5,16 @@ TensorFlow is imported only where TFDS is used, and never sees a GPU.
 
 import pathlib
 import zipfile
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import ml_collections
 import numpy as np
 
 from resnet_jax.data import tfds_sets
 from resnet_jax.data.resident.images import ImageSet, Split, check, hold_out
 from resnet_jax.errors import UserError, first_line
 
-if TYPE_CHECKING:
-  import ml_collections
-
-# Examples of each split, so that a truncated copy is not taken for the set.
+# Examples of each split, to tell a truncated copy from the whole set.
 _SIZES = {
   'cifar10': {'train': 50_000, 'test': 10_000},
   'cifar100': {'train': 50_000, 'test': 10_000},
@@ -25,7 +23,7 @@ _SIZES = {
 _NPZ_KEYS = ('train_images', 'train_labels', 'test_images', 'test_labels')
 
 
-def load(config: 'ml_collections.ConfigDict') -> ImageSet:
+def load_images(config: ml_collections.ConfigDict) -> ImageSet:
   """The set that `config.dataset` names, checked and split.
 
   Raises:
@@ -41,8 +39,8 @@ def load(config: 'ml_collections.ConfigDict') -> ImageSet:
 def from_npz(path: str) -> ImageSet:
   """A set from an .npz file; needs neither TensorFlow nor TFDS.
 
-  Its arrays: `train_images` and `test_images`, uint8 [examples, height, width,
-  channels]; `train_labels` and `test_labels`, integers [examples].
+  The file holds `train_images` and `test_images`, uint8 [examples, height,
+  width, channels], and `train_labels` and `test_labels`, integers [examples].
 
   Raises:
     UserError: there is no such file, or it does not hold such arrays.
@@ -73,8 +71,8 @@ def from_tfds(name: str, data_dir: str) -> ImageSet:
   """A TFDS set of small images of one size, or the embedded `digits`.
 
   Args:
-    name: a TFDS name such as 'cifar10'.
-    data_dir: where TFDS keeps its data; '' is ~/tensorflow_datasets.
+    name: A TFDS name such as 'cifar10'.
+    data_dir: Folder where TFDS keeps its data; '' is ~/tensorflow_datasets.
 
   Raises:
     UserError: TFDS is not installed, knows no such set, or cannot download it.
@@ -100,7 +98,8 @@ def _read(builder: Any, split: str) -> tuple[np.ndarray, np.ndarray]:
   data = builder.as_dataset(
     split, batch_size=-1, as_supervised=True, shuffle_files=False
   )
-  return tuple(x.numpy() for x in data)
+  images, labels = data
+  return images.numpy(), labels.numpy()
 
 
 def _class_names(builder: Any) -> list[str] | None:

@@ -1,4 +1,4 @@
-"""Pictures of any size, as training and evaluation ask for them."""
+"""Pictures of any size, which training and evaluation read from the disk."""
 
 import pathlib
 import zipfile
@@ -18,11 +18,11 @@ from resnet_jax.errors import UserError, first_line
 
 
 class StreamedData:
-  """A `PictureSet` as `feed.Data`, whose attributes it has.
+  """A `PictureSet` as `feed.Data`, which documents its methods.
 
   Args:
-    pictures: the set.
-    config: of it, `config.dataset`.
+    pictures: The set.
+    config: `config.dataset` of the run.
   """
 
   def __init__(
@@ -30,7 +30,7 @@ class StreamedData:
   ) -> None:
     self._pictures = pictures
     self._config = config
-    self._readers = {}
+    self._readers: dict[str, ViewReader] = {}
     self.name = pictures.name
     self.class_names = pictures.class_names
     self.image_shape = (config.crop_size, config.crop_size, 3)
@@ -39,12 +39,12 @@ class StreamedData:
 
   @property
   def mean_file(self) -> pathlib.Path:
-    """Where the mean image is, or is to be written."""
+    """The file of the mean image, which need not exist yet."""
     file = pathlib.Path(self._config.mean_file).expanduser()
     return file if file.is_absolute() else self._pictures.folder / file
 
   def mean_is_made_of(self, config: ml_collections.ConfigDict) -> str:
-    """What the mean image depends on, in words."""
+    """The data and the fields that the mean image depends on, in words."""
     return (
       f'{self.sizes["train"]} pictures of data {self.fingerprint}, shorter '
       f'side {config.test.shorter_side}, antialias {config.dataset.antialias}'
@@ -82,7 +82,11 @@ class StreamedData:
 def _read_mean(
   file: pathlib.Path, shape: tuple[int, ...], made_of: str
 ) -> np.ndarray:
-  """The mean image that `--mode=mean_image` has written."""
+  """The mean image that `--mode=mean_image` has written.
+
+  Raises:
+    UserError: there is none, it is damaged, or it is of other data.
+  """
   command = 'python -m resnet_jax.main --mode=mean_image --config=FILE ...'
   if not file.is_file():
     raise UserError(

@@ -1,4 +1,4 @@
-"""The orientation that a camera wrote into a JPEG, and what follows from it.
+"""The orientation that a camera wrote into a JPEG, and turning by it.
 
 JEITA CP-3451 (Exif 2.32), Sec. 4.6.4: tag 0x0112, one SHORT, says how the
 stored picture has to be turned. TensorFlow's decoders do not look at it. These
@@ -16,8 +16,8 @@ _SEARCHED_BYTES = 4096
 _LITTLE_ENDIAN_ENTRY = b'\x12\x01\x03\x00\x01\x00\x00\x00'
 _BIG_ENDIAN_ENTRY = b'\x01\x12\x00\x03\x00\x00\x00\x01'
 
-# To turn a picture upright, it is transposed from orientation 5 on, then its
-# rows and its columns are put in reverse order or not; 0 is no orientation.
+# Whether the rows, and whether the columns, are reversed to turn a picture
+# upright, by orientation; from 5 on it is transposed before. 0 is none.
 _FLIPS = (
   (False, False),
   (False, False),
@@ -35,7 +35,7 @@ def orientation(contents: tf.Tensor) -> tf.Tensor:
   """The EXIF orientation of a JPEG.
 
   Args:
-    contents: the file, a string scalar.
+    contents: The file, a string scalar.
 
   Returns:
     1 to 8, int32 scalar; 1 (upright) where the first 4 kB say nothing valid.
@@ -62,10 +62,11 @@ def stored_box(
   """Where a box of the upright picture lies in the stored one.
 
   Args:
-    first: row and column of its first pixel, int32 [2].
-    last: those behind its last pixel; beyond the picture, its end is meant.
-    size: height and width of the stored picture, int32 [2].
-    orientation: from 1 to 8.
+    first: Row and column of its first pixel, int32 [2].
+    last: Row and column behind its last pixel, int32 [2]; the box ends with the
+      picture where these lie beyond.
+    size: Height and width of the stored picture, int32 [2].
+    orientation: 1 to 8, int32 scalar.
 
   Returns:
     `first` and `last` in the stored picture.
@@ -97,6 +98,6 @@ def _search(contents: tf.Tensor) -> tf.Tensor:
 
 
 def _after(text: tf.Tensor, mark: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-  """What follows the first `mark`, and whether there is one."""
+  """The text behind the first `mark`, and whether there is one."""
   parts = tf.raw_ops.StringSplitV2(input=[text], sep=mark, maxsplit=1).values
   return parts[-1], tf.size(parts) > 1

@@ -1,97 +1,53 @@
-"""Labelled pictures of any size, which are read and decoded when needed.
+"""Finds sets of labelled pictures of any size.
 
-DIR/train/<class>/*.jpg   DIR/val/<class>/*.jpg      pictures.from_folder
-a TFDS set, such as imagenet2012                     pictures.from_tfds
+from_folder   DIR/train/<class>/*.jpg, DIR/val/<class>/*.jpg
+from_tfds     a TFDS set, such as imagenet2012
 """
 
 import dataclasses
 import hashlib
 import os
 import pathlib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
+import ml_collections
 import numpy as np
 
 from resnet_jax.data import tfds_sets
 from resnet_jax.data.order import held_out
+from resnet_jax.data.streamed.records import FileRecords, Records
 from resnet_jax.data.streamed.tfrecords import TFRecords
 from resnet_jax.errors import UserError, did_you_mean
 
-if TYPE_CHECKING:
-  import ml_collections
-
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.gif')
-# Folders that hold the examples to choose by: the first that is there.
+# Names that the folder of the validation split may have.
 _VALIDATION = ('val', 'validation', 'valid')
+# Names that a message lists at most.
 _SHOWN = 5
-
-
-class Records(Protocol):
-  """The examples of a split, in an order that never changes."""
-
-  def __len__(self) -> int: ...
-
-  def take(self, ids: np.ndarray) -> 'Records':
-    """Those of `ids`, in their order."""
-    ...
-
-  def name(self, index: int) -> str:
-    """Where example `index` is, for messages."""
-    ...
-
-  def keys(self, ids: np.ndarray) -> tuple[np.ndarray, ...]:
-    """What `read` needs for the examples `ids`, an entry for each."""
-    ...
-
-  def read(self, *key: Any) -> tuple[Any, Any]:
-    """File contents, a string, and label, int32, of one key: TensorFlow ops."""
-    ...
-
-
-@dataclasses.dataclass(frozen=True)
-class FileRecords:
-  """Pictures in files of their own; `read` and others as in `Records`."""
-
-  paths: np.ndarray
-  labels: np.ndarray
-
-  def __len__(self) -> int:
-    return len(self.paths)
-
-  def take(self, ids: np.ndarray) -> 'FileRecords':
-    return FileRecords(self.paths[ids], self.labels[ids])
-
-  def name(self, index: int) -> str:
-    return os.fsdecode(self.paths[index])
-
-  def keys(self, ids: np.ndarray) -> tuple[np.ndarray, ...]:
-    return self.paths[ids], self.labels[ids]
-
-  def read(self, path: Any, label: Any) -> tuple[Any, Any]:
-    import tensorflow as tf
-
-    return tf.io.read_file(path), label
-
-  @classmethod
-  def of(cls, paths: Sequence[str], labels: Sequence[int]) -> 'FileRecords':
-    """Those of `paths`, in their order."""
-    encoded = np.array([os.fsencode(path) for path in paths], object)
-    return cls(encoded, np.array(labels, np.int32))
 
 
 @dataclasses.dataclass(frozen=True)
 class PictureSet:
-  """A set with its splits: train, and validation or test or both."""
+  """A set with its splits: train, and validation or test or both.
+
+  Attributes:
+    name: The set's name, for messages.
+    folder: The folder that holds it.
+    class_names: The classes in the order of their labels.
+    splits: Its examples by split.
+    fingerprint: Hash of the names and sizes of its files, or of where its
+      TFRecords lie.
+  """
 
   name: str
   folder: pathlib.Path
   class_names: tuple[str, ...]
-  splits: dict[str, Records]
+  splits: Mapping[str, Records]
   fingerprint: str
 
 
-def load(config: 'ml_collections.ConfigDict') -> PictureSet:
+def load_pictures(config: ml_collections.ConfigDict) -> PictureSet:
   """The set that `config.dataset` names, checked and split.
 
   Raises:
@@ -105,13 +61,13 @@ def load(config: 'ml_collections.ConfigDict') -> PictureSet:
 
 
 def from_folder(folder: str) -> PictureSet:
-  """`train/<class>/*` and `val/<class>/*`, and `test/<class>/*` if it is there.
+  """The set `train/<class>/*`, `val/<class>/*` and, if there, `test/<class>/*`.
 
-  Labels are the places of the class names in their order, as bytes.
+  Labels number the class names in the order of their bytes.
 
   Raises:
-    UserError: no such folders, a class without pictures, one class only, or
-      classes that differ between the splits.
+    UserError: there are no such folders, a class has no pictures, there is one
+      class only, or the splits have different classes.
   """
   root = pathlib.Path(folder).expanduser()
   if not root.is_dir():
@@ -138,7 +94,8 @@ def from_folder(folder: str) -> PictureSet:
       f'{f" ({class_names[0]})" if class_names else ""}; to tell classes apart '
       f'there must be two at least, each a folder with its pictures'
     )
-  digest, splits = hashlib.blake2b(digest_size=16), {}
+  digest = hashlib.blake2b(digest_size=16)
+  splits: dict[str, Records] = {}
   for split, path in found.items():
     if path is not None:
       _check_classes(path, found['train'], class_names)
@@ -150,34 +107,36 @@ def from_tfds(name: str, data_dir: str) -> PictureSet:
   """A TFDS set of pictures, prepared as TFRecords (its default).
 
   Raises:
-    UserError: TFDS is not installed, knows no such set, or it cannot be had.
+    UserError: TFDS is not installed, knows no such set, or cannot prepare it.
   """
   builder = tfds_sets.prepare(name, data_dir)
   features = builder.info.features
   image, label = builder.info.supervised_keys or (None, None)
   names = getattr(features[label], 'names', None) if label else None
-  if not names:
+  if image is None or label is None or not names:
     raise UserError(
       f'config.dataset.name: {name} is no set of classified pictures; it has '
       f'{", ".join(features)}'
     )
-  digest, splits = hashlib.blake2b(digest_size=16), {}
+  digest = hashlib.blake2b(digest_size=16)
+  splits: dict[str, Records] = {}
   digest.update('\0'.join(names).encode())
   for split in ('train', 'validation', 'test'):
-    # The test images of ImageNet have no labels to be compared with.
+    # ImageNet's test images have no labels.
     unlabelled = name.startswith('imagenet2012') and split == 'test'
     if split in builder.info.splits and not unlabelled:
       info = builder.info.splits[split]
-      splits[split] = TFRecords.of(
+      records = TFRecords.of(
         [str(path) for path in info.filepaths], image=image, label=label
       )
-      if len(splits[split]) != info.num_examples:
+      if len(records) != info.num_examples:
         raise UserError(
-          f'{name}, {split} split: {len(splits[split])} examples in '
+          f'{name}, {split} split: {len(records)} examples in '
           f'{builder.data_dir} where the set has {info.num_examples}. Delete '
           f'that folder and prepare it anew'
         )
-      digest.update(splits[split].spans.tobytes())
+      splits[split] = records
+      digest.update(records.spans.tobytes())
   if 'train' not in splits:
     raise UserError(f'{name} has no split train')
   return PictureSet(

@@ -1,8 +1,8 @@
-"""Decodes pictures in the background, in an order that is asked for.
+"""Decodes pictures in the background, in the order that the caller asks for.
 
 A damaged picture is named in the log, and replaced by the next sound one. Which
-one that is hangs on the data and on how the picture is cut, and not on when the
-damage was found, so that a resumed run trains on the same batches.
+one that is depends on the data and on how the picture is cut, and not on when
+the damage was found, so that a resumed run trains on the same batches.
 """
 
 import dataclasses
@@ -14,16 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from resnet_jax.data.streamed.sources import Records
+from resnet_jax.data.streamed.records import Records
 from resnet_jax.errors import UserError
 
 _log = logging.getLogger('resnet_jax')
 
 # Batches that may be ready ahead of the one that is being used.
 _AHEAD = 3
-# Examples that are asked for at once. All of an endless run would not fit; and
-# a Python function that is asked for more would run in threads of TensorFlow,
-# which hang if they outlive the interpreter.
+# Examples that are asked for at once. Those of a whole run would not fit into
+# memory; and a Python function that TensorFlow calls for more would run in its
+# threads, which hang if they outlive the interpreter.
 _STRETCH = 2**18
 
 
@@ -32,67 +32,73 @@ class Request:
   """Batches to be decoded.
 
   Attributes:
-    ids: of the examples, int [batches, n].
-    how: arrays of [batches, n, ...], passed to `cut` with the contents.
+    ids: Numbers of the examples, int [batches, n].
+    how: Arrays of [batches, n, ...], whose entries are the arguments of `cut`
+      behind the contents.
   """
 
   ids: np.ndarray
   how: tuple[np.ndarray, ...]
 
 
-# Of the batches of these numbers.
+# Numbers of batches -> the request of these batches.
 Ask = Callable[[np.ndarray], Request]
 
 
 @dataclasses.dataclass(frozen=True)
 class Decoded:
-  """A batch: `images` as `cut` returns them, `labels` int32, of `ids`.
+  """A batch.
 
-  `damaged` says which of them stand in for a damaged one.
+  Attributes:
+    ids: The examples that were asked for, int [n].
+    images: The results of `cut`, stacked: an array, or a tuple of arrays.
+    labels: int32 [n].
+    damaged: bool [n]: the image and the label are those of another example,
+      because this one is damaged.
   """
 
   ids: np.ndarray
-  images: np.ndarray
+  images: Any
   labels: np.ndarray
   damaged: np.ndarray
 
 
 class Damaged:
-  """What of a split is known to be damaged.
+  """The pictures of a split that are known to be damaged.
 
-  A picture may be cut short below one crop and within another, so that damage
-  is of a picture and of how it is cut.
+  The missing end of a picture may lie below one crop and within another, so
+  that a damaged example is known by its number and by how it is cut.
 
   Args:
-    records: of the split.
-    limit: how many pictures are put up with.
+    records: The split.
+    limit: Damaged pictures that are tolerated.
   """
 
   def __init__(self, records: Records, *, limit: int) -> None:
     self._records = records
     self._limit = limit
-    self._pictures = set()
-    self._cuts = set()
+    self._pictures: set[int] = set()
+    self._cuts: set[tuple[int, tuple[bytes, ...]]] = set()
 
   def __len__(self) -> int:
-    """How many cuts failed."""
+    """The number of cuts that failed."""
     return len(self._cuts)
 
   def among(self, ids: np.ndarray, how: tuple[np.ndarray, ...]) -> np.ndarray:
-    """Which of `ids`, cut as `how` says, are damaged, bool [n]."""
+    """Whether each of `ids`, cut as `how` says, is damaged, bool [n]."""
     found = np.isin(ids, list(self._pictures))
-    for place in np.flatnonzero(found):
+    for place in np.flatnonzero(found).tolist():
       found[place] = (int(ids[place]), _row(how, place)) in self._cuts
     return found
 
   def replaced(
     self, ids: np.ndarray, how: tuple[np.ndarray, ...]
   ) -> np.ndarray:
-    """`ids`, with the next that is sound for each that is damaged."""
+    """`ids`, in which each damaged one is replaced by the next sound one."""
     if not self._pictures:
       return ids
     ids = np.array(ids)
-    for place in np.flatnonzero(self.among(ids, how)):
+    for place in np.flatnonzero(self.among(ids, how)).tolist():
       ids[place] = self.next_sound(int(ids[place]), _row(how, place))
     return ids
 
@@ -103,10 +109,10 @@ class Damaged:
     return index
 
   def add(self, index: int, cut: tuple[bytes, ...], error: Exception) -> None:
-    """Notes a damaged example, and names it the first time.
+    """Notes a damaged example, and logs its name the first time.
 
     Raises:
-      UserError: by now there are more than the limit.
+      UserError: there are now more than the limit.
     """
     self._cuts.add((index, cut))
     if index in self._pictures:
@@ -132,9 +138,9 @@ class Stream:
   """Pictures of a split, cut to size.
 
   Args:
-    records: of the split.
-    cut: (contents, *how) -> the image, TensorFlow ops for one example.
-    damaged: what is known of the split, and becomes known.
+    records: The split.
+    cut: (contents, *how) -> the image; TensorFlow operations for one example.
+    damaged: Pictures known to be damaged; those found later are added.
   """
 
   def __init__(
@@ -147,7 +153,12 @@ class Stream:
   def batches(
     self, ask: Ask, first: int, last: int | None
   ) -> Iterator[Decoded]:
-    """The batches that `ask` says, from number `first` to before `last`.
+    """The batches that `ask` requests, from number `first` to before `last`.
+
+    Args:
+      ask: Called with the numbers of the batches that are decoded next.
+      first: Number of the first batch.
+      last: Number behind the last batch; None goes on for ever.
 
     Raises:
       UserError: too many pictures are damaged.
@@ -156,7 +167,7 @@ class Stream:
 
     tf.config.set_visible_devices([], 'GPU')  # whose memory is JAX's
     load = tf.function(self._load)  # traced once
-    # Of a small set, 64 epochs: each is a permutation that has to be drawn.
+    # At most 64 epochs of a small set: each is a permutation to be drawn.
     stretch = min(_STRETCH, 64 * len(self._records))
     number = first
     while last is None or number < last:
@@ -194,10 +205,10 @@ class Stream:
     return self._cut(contents, *keys_and_how[count:]), label
 
   def _inspect(self, asked: Request, error: Exception) -> None:
-    """Finds what is damaged in a batch that could not be decoded.
+    """Finds the damaged pictures of a batch that could not be decoded.
 
     Raises:
-      UserError: nothing is, on its own; or by now too much is.
+      UserError: each picture can be decoded on its own, or too many cannot.
     """
     known = len(self._damaged)
     how = tuple(x[0] for x in asked.how)
@@ -232,7 +243,7 @@ def _row(how: tuple[np.ndarray, ...], place: int) -> tuple[bytes, ...]:
 
 
 def _reason(error: Exception) -> str:
-  """What TensorFlow says is wrong, without where in its graph."""
+  """TensorFlow's message, without the places in its graph."""
   text = re.sub(r'\{\{.*?\}\}|\[.*?\]+| name: *$', '', str(error))
   lines = [line.strip(' .') for line in text.splitlines()]
   noise = ('Graph execution error', 'Detected at', '<stack')

@@ -1,7 +1,7 @@
 """Random access to the examples of TFRecord files.
 
-TFDS writes TFRecords, which are made to be read from the front. A table of
-where each record lies lets a shuffled epoch be opened anywhere.
+TFDS writes TFRecords, which are made to be read from the front. A table of the
+places of all records lets a shuffled epoch be opened anywhere.
 """
 
 import dataclasses
@@ -15,19 +15,19 @@ from resnet_jax.errors import UserError
 
 # A record: length, 8 bytes; its checksum, 4; the content; its checksum, 4.
 _HEADER, _FOOTER = 12, 4
-# Bytes that are read at a time: a picture, most often.
+# Bytes that are read at a time: most pictures are smaller.
 _BUFFER = 256 * 1024
 
 
 @dataclasses.dataclass(frozen=True)
 class TFRecords:
-  """Examples in TFRecord files; see `pictures.Records`.
+  """`records.Records` in TFRecord files.
 
   Attributes:
-    files: their paths.
-    spans: int64 [examples, 2]: number of the file, and where in it the record
-      begins, in bytes.
-    image, label: names of the features in a `tf.train.Example`.
+    files: Paths of the files.
+    spans: int64 [examples, 2]: number of the file, and the byte of it at which
+      the record begins.
+    image, label: Names of the features in a `tf.train.Example`.
   """
 
   files: tuple[str, ...]
@@ -40,7 +40,7 @@ class TFRecords:
     """All records of `files`, in their order.
 
     Raises:
-      UserError: a file is missing, or no TFRecord file, or cut short.
+      UserError: a file is missing, is no TFRecord file, or is cut short.
     """
     spans = [
       (number, start)
@@ -66,7 +66,7 @@ class TFRecords:
   def read(self, span: Any) -> tuple[Any, Any]:
     import tensorflow as tf
 
-    # The dataset's own class cannot begin inside of a file; its operation can.
+    # tf.data.TFRecordDataset cannot begin inside a file; its operation can.
     records = tf.raw_ops.TFRecordDatasetV2(
       filenames=[tf.gather(self.files, span[0])],
       compression_type='',
@@ -85,7 +85,7 @@ class TFRecords:
 
 
 def _starts(path: str) -> list[int]:
-  """Where each record begins."""
+  """The bytes of the file at which its records begin."""
   starts, start = [], 0
   try:
     with open(path, 'rb', buffering=0) as file:

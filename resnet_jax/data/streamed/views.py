@@ -1,7 +1,8 @@
 """The views of pictures that tests look at, cut out on the host.
 
 Whole pictures have many sizes, and a network is compiled for each size of its
-input: so they are padded to few (`_bucket`), and `models.dense` masks the rest.
+input. So they are padded to few sizes (`_bucket`), and `models.dense` masks the
+padding.
 """
 
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import jax
 import numpy as np
 
 from resnet_jax.data.feed import Part
-from resnet_jax.data.streamed.sources import Records
+from resnet_jax.data.streamed.records import Records
 from resnet_jax.data.streamed.stream import Damaged, Request, Stream
 from resnet_jax.data.views import Views
 
@@ -20,10 +21,10 @@ class ViewReader:
   """Reads the views of a split.
 
   Args:
-    records: of the split.
-    antialias: see configs/common.py.
-    max_damaged: how many damaged pictures are put up with.
-    host, hosts: the number of this host, and how many there are.
+    records: The split.
+    antialias: See configs/common.py.
+    max_damaged: Damaged pictures that are tolerated.
+    host, hosts: The number of this host, and how many there are.
   """
 
   def __init__(
@@ -40,14 +41,14 @@ class ViewReader:
     self._damaged = Damaged(records, limit=max_damaged)
     self._host = host
     self._hosts = hosts
-    self._known_sizes = None
+    self._known_sizes: np.ndarray | None = None
 
   def parts(self, views: Views, batch_size: int) -> Iterator[Part]:
     """Every picture once for each of `views.shorter_sides`.
 
     Args:
-      views: what of each picture.
-      batch_size: crops of `views.crop` at a time, over all hosts and devices.
+      views: The views of each picture.
+      batch_size: Crops of `views.crop` at a time, over all hosts and devices.
 
     Raises:
       UserError: too many pictures are damaged.
@@ -70,7 +71,7 @@ class ViewReader:
     share = batch_size // (10 if views.name == 'ten_crop' else 1) // devices
     batch_size = max(share, 1) * devices
     for images, labels, ids in self._batches(everything, batch_size, cut, ()):
-      size = np.tile(np.int32([views.crop, views.crop]), (len(ids), 1))
+      size = np.full((len(ids), 2), views.crop, np.int32)
       shape = (len(ids), views.crops, views.crop, views.crop, 3)
       yield Part(images.reshape(shape), size, labels, ids)
 
@@ -95,8 +96,8 @@ class ViewReader:
   def _sizes(self) -> np.ndarray:
     """Height and width of every picture, int32 [examples, 2].
 
-    Each host reads the headers of all: which pictures share a batch follows
-    from them, and has to be the same on all hosts.
+    Every host reads the headers of all pictures: which pictures share a batch
+    depends on their sizes, and has to be the same on all hosts.
     """
     if self._known_sizes is None:
       from resnet_jax.data.streamed import decode
@@ -104,14 +105,15 @@ class ViewReader:
       stream = self._stream(decode.upright_size)
       count = len(self._records)
       batch = min(256, count)
-      self._known_sizes = np.ones((count, 2), np.int32)
+      sizes = np.ones((count, 2), np.int32)
 
       def ask(numbers: np.ndarray) -> Request:
         ids = numbers[:, None] * batch + np.arange(batch)
         return Request(np.minimum(ids, count - 1), ())
 
       for part in stream.batches(ask, 0, -(-count // batch)):
-        self._known_sizes[part.ids] = np.stack(part.images, 1)
+        sizes[part.ids] = np.stack(part.images, 1)
+      self._known_sizes = sizes
     return self._known_sizes
 
   def _batches(
@@ -123,9 +125,15 @@ class ViewReader:
   ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """This host's images, labels and ids of each batch of `ids`.
 
-    An example is the same host's in every batch, where its scores add up. All
-    hosts have as many batches. Padding repeats an example, with the id -1; what
-    is damaged has it, too.
+    An example always goes to the same host, where its scores add up, and every
+    host has the same number of batches. Padding repeats an example; its id is
+    -1, as is that of a damaged picture.
+
+    Args:
+      ids: The examples, int [n].
+      batch_size: Examples of a batch, over all hosts.
+      cut: Cuts one example, see `Stream`.
+      how: Arrays of [all examples, ...], the further arguments of `cut`.
     """
     share = batch_size // self._hosts
     by_host = [ids[ids % self._hosts == host] for host in range(self._hosts)]
@@ -134,7 +142,7 @@ class ViewReader:
 
     def ask(numbers: np.ndarray) -> Request:
       places = numbers[:, None] * share + np.arange(share)
-      # A host may have none of these pictures.
+      # A host that has none of these pictures repeats another's.
       padded = np.append(mine, ids[:1])
       index = padded[np.minimum(places, len(mine))]
       return Request(index, tuple(x[index] for x in how))
@@ -153,7 +161,7 @@ class ViewReader:
 
 
 def resized(sizes: np.ndarray, shorter_side: int) -> np.ndarray:
-  """Height and width once the shorter is `shorter_side`, int32 [n, 2]."""
+  """`sizes`, scaled to a shorter side of `shorter_side`, int32 [n, 2]."""
   scale = shorter_side / sizes.min(1, keepdims=True)
   return np.floor(sizes * scale + 0.5).astype(np.int32)
 
@@ -178,7 +186,7 @@ def _centre_crop(contents: Any, side: int, crop: int, antialias: bool) -> Any:
 
 
 def _five_crops(contents: Any, side: int, crop: int, antialias: bool) -> Any:
-  """Corners and centre, uint8 [5, crop, crop, 3]."""
+  """The crops at the corners and the centre, uint8 [5, crop, crop, 3]."""
   import tensorflow as tf
 
   from resnet_jax.data.streamed import decode, windows
@@ -206,7 +214,7 @@ def _five_crops(contents: Any, side: int, crop: int, antialias: bool) -> Any:
 
 
 def _padded(contents: Any, size: Any, padded: Any, antialias: bool) -> Any:
-  """The whole picture, resized, at the top left of a padded one."""
+  """The whole picture, resized to `size` and padded right and below."""
   import tensorflow as tf
 
   from resnet_jax.data.streamed import decode, windows

@@ -1,7 +1,7 @@
 """Which part of a picture a crop shows, chosen before it is decoded.
 
-TensorFlow operations; draws are functions of the seed alone. Sizes are pairs
-(height, width) of int32 scalars, of the upright picture.
+These are TensorFlow operations, and draws are functions of the seed alone.
+Sizes are pairs (height, width) of int32 scalars, of the upright picture.
 """
 
 import math
@@ -9,15 +9,15 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-# As many as Szegedy et al.'s followers make, before they take the whole.
+# Draws before the whole picture is taken, as in public codes of Inception.
 _ATTEMPTS = 10
 
 
 class Window(NamedTuple):
   """A rectangle of the upright picture in pixels, from its top left corner.
 
-  Either four float32 scalars, or four int32 scalars where it is of whole
-  pixels: `decode.resample` treats the two differently.
+  Its fields are four float32 scalars, or four int32 scalars where it consists
+  of whole pixels: `decode.resample` treats the two differently.
   """
 
   top: tf.Tensor
@@ -34,22 +34,22 @@ def shorter_side_window(
 ) -> Window:
   """A random crop of the picture at a random scale (Sec. 3.4).
 
-  The picture is thought resized to a shorter side uniform in [low, high], both
-  included, and its longer side in proportion, rounded, halves up; the crop lies
-  at a uniform whole offset in that.
+  In thought the picture is resized to a shorter side uniform in [low, high],
+  both included, and a longer side in proportion, rounded, halves up; the crop
+  lies at a uniform whole offset in the resized picture.
 
   Args:
-    size: of the upright picture.
+    size: Size of the upright picture.
     seed: int64 [2].
-    low: least shorter side, at least `crop`.
-    high: greatest shorter side.
-    crop: side of the square crop.
+    low: Least shorter side, at least `crop`.
+    high: Greatest shorter side.
+    crop: Side of the square crop.
 
   Returns:
-    Floats: the crop in pixels of the picture as it is.
+    The crop in pixels of the original picture, floats.
 
   Raises:
-    ValueError: not crop <= low <= high.
+    ValueError: the bounds are not 0 < crop <= low <= high.
   """
   if not 0 < crop <= low <= high:
     raise ValueError(f'not 0 < crop {crop} <= low {low} <= high {high}')
@@ -66,19 +66,19 @@ def shorter_side_window(
 def centre_window(size: Size, *, shorter_side: int, crop: int) -> Window:
   """The central crop of the picture at a scale (10-crop's middle, Sec. 3.4).
 
-  Resized as in `shorter_side_window`; an odd margin is one less above or to
-  the left than on the other side.
+  The picture is resized as in `shorter_side_window`; an odd margin is one less
+  above or to the left than on the other side.
 
   Args:
-    size: of the upright picture.
-    shorter_side: of the resized picture, at least `crop`.
-    crop: side of the square crop.
+    size: Size of the upright picture.
+    shorter_side: Shorter side of the resized picture, at least `crop`.
+    crop: Side of the square crop.
 
   Returns:
-    Floats: the crop in pixels of the picture as it is.
+    The crop in pixels of the original picture, floats.
 
   Raises:
-    ValueError: not crop <= shorter_side.
+    ValueError: the sides are not 0 < crop <= shorter_side.
   """
   if not 0 < crop <= shorter_side:
     raise ValueError(f'not 0 < crop {crop} <= shorter_side {shorter_side}')
@@ -96,24 +96,23 @@ def inception_window(
 ) -> Window:
   """A random part of random area and shape (Szegedy et al., 2015, Sec. 6).
 
-  The area is uniform, and the logarithm of the aspect ratio is, which the paper
-  leaves open; parts that do not fit are drawn again, up to ten draws in all,
-  and then the whole picture is taken.
-  TensorFlow's sample_distorted_bounding_box draws the height uniformly
-  instead, which makes small areas more frequent than the paper's "distributed
-  evenly".
+  The area is uniform, and so is the logarithm of the aspect ratio, which the
+  paper leaves open. A part that does not fit is drawn again, up to ten draws in
+  all; then the whole picture is taken. TensorFlow's
+  sample_distorted_bounding_box draws the height uniformly instead, which makes
+  small areas more frequent than the paper's "distributed evenly".
 
   Args:
-    size: of the upright picture.
+    size: Size of the upright picture.
     seed: int64 [2].
-    area: least and greatest, of the picture's.
-    ratio: least and greatest width / height.
+    area: Least and greatest share of the picture's area.
+    ratio: Least and greatest width / height.
 
   Returns:
-    Integers.
+    The part in whole pixels, integers.
 
   Raises:
-    ValueError: bounds that are not in order, or not positive.
+    ValueError: the bounds are not in order, or not positive.
   """
   if not (0 < area[0] <= area[1] <= 1 and 0 < ratio[0] <= ratio[1]):
     raise ValueError(f'area {area} or ratio {ratio} is out of order')
@@ -140,7 +139,7 @@ def whole(size: Size) -> Window:
 
 
 def resized(size: Size, shorter_side: int) -> Size:
-  """Height and width once the shorter side is `shorter_side`; int32."""
+  """`size`, scaled to a shorter side of `shorter_side`, int32."""
   sides = tf.cast(_resized(_float(size), float(shorter_side)), tf.int32)
   height, width = tf.unstack(sides)
   return height, width
@@ -149,14 +148,14 @@ def resized(size: Size, shorter_side: int) -> Size:
 def whole_pixels(window: Window) -> Window:
   """The window with its edges moved to the nearest pixel borders.
 
-  It moves by at most half a pixel and keeps at least one; `decode.resample` is
-  faster on it where it does not have to antialias.
+  An edge moves by at most half a pixel, and at least one pixel remains.
+  `decode.resample` is faster on the result where it does not antialias.
 
   Args:
-    window: of floats, inside a picture.
+    window: Floats, inside a picture.
 
   Returns:
-    Integers.
+    The window in whole pixels, integers.
   """
   corner = tf.stack([window.top, window.left])
   extent = tf.stack([window.height, window.width])
@@ -172,14 +171,14 @@ def _integers(corner: tf.Tensor, extent: tf.Tensor) -> Window:
 
 
 def _draws(seed: tf.Tensor, shape: list[int]) -> tf.Tensor:
-  """Uniform in [0, 1), float32."""
+  """Uniform draws from [0, 1), float32 of `shape`."""
   # The same numbers as tf.random.stateless_uniform(shape, seed, alg='philox')
   # on a CPU, without its 20 us of small operations.
   return tf.raw_ops.StatelessRandomUniform(shape=shape, seed=seed)
 
 
 def _resized(size: tf.Tensor, shorter: tf.Tensor | int) -> tf.Tensor:
-  """Both sides for a shorter side, rounded, halves up; float32 [2]."""
+  """`size`, scaled to a shorter side, rounded, halves up; float32 [2]."""
   return tf.floor(size * shorter / tf.reduce_min(size) + 0.5)
 
 

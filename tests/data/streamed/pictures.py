@@ -1,9 +1,14 @@
-"""A small folder of real pictures, of many sizes, for the tests."""
+"""A small folder of real pictures, of many sizes, and its readers for tests."""
 
 import os
 import pathlib
 
 import numpy as np
+
+from configs import finetune_folder
+from resnet_jax.data.streamed.feed import StreamedFeed
+from resnet_jax.data.streamed.sources import load_pictures
+from resnet_jax.data.streamed.views import ViewReader
 
 # A net and a run of seconds on the pictures of `write_folder`.
 SMALL = (
@@ -28,10 +33,12 @@ SMALL = (
   '--config.run.checkpoint_every=5',
 )
 CLASSES = ('flower', 'temple')
+# Pictures of each split of `write_folder`; batch and crop of `config_of`.
+TRAIN, VAL, BATCH, CROP = 18, 10, 8, 16
 
 
 def photographs() -> list[np.ndarray]:
-  """The two of scikit-learn, 427x640: of a temple, and of a flower."""
+  """The two photographs of scikit-learn, 427x640: a flower and a temple."""
   from sklearn import datasets
 
   temple, flower = datasets.load_sample_images().images
@@ -41,7 +48,7 @@ def photographs() -> list[np.ndarray]:
 def write_folder(
   root: pathlib.Path, train: int = 9, val: int = 5
 ) -> pathlib.Path:
-  """Parts of each photograph, a class each, as JPEG or PNG."""
+  """Writes parts of the photographs, a class for each, as JPEG or PNG."""
   from PIL import Image
 
   rng = np.random.default_rng(0)
@@ -60,7 +67,44 @@ def write_folder(
 
 
 def real_data(name: str) -> pathlib.Path | None:
-  """The part `name` of real data, where the environment says there are any."""
+  """The part `name` of the data in RESNET_JAX_TEST_DATA, if there are any."""
   root = os.environ.get('RESNET_JAX_TEST_DATA')
   path = pathlib.Path(root, name) if root else None
   return path if path is not None and path.exists() else None
+
+
+def config_of(folder, **augment):
+  """A config of small crops of the pictures in `folder`."""
+  config = finetune_folder.get_config()
+  config.dataset.folder = str(folder)
+  config.dataset.crop_size = CROP
+  config.batch_size = BATCH
+  config.augment.shorter_side = (17, 24)
+  config.augment.crop = 'shorter_side'
+  config.augment.update(augment)
+  return config
+
+
+def feed(folder, *, host=0, hosts=1, config=None, records=None):
+  """A feed of the training pictures, or of `records`."""
+  config = config or config_of(folder)
+  records = records or load_pictures(config.dataset).splits['train']
+  return StreamedFeed(records, config, host=host, hosts=hosts)
+
+
+def batches(folder, steps, **options):
+  """The batches of `steps`, from one feed."""
+  one = feed(folder, **options)
+  return [one.host_batch(step) for step in steps]
+
+
+def equal(a, b):
+  """Whether two batches are the same."""
+  return all(np.array_equal(a[k], b[k]) for k in a)
+
+
+def reader(folder, split='validation', **changes):
+  """A reader of the views of one split."""
+  options = {'antialias': True, 'max_damaged': 2, 'host': 0, 'hosts': 1}
+  records = load_pictures(config_of(folder).dataset).splits[split]
+  return ViewReader(records, **(options | changes))

@@ -1,0 +1,116 @@
+"""Damaged pictures: named, replaced, counted, and resumed with."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from resnet_jax.data.streamed.records import FileRecords
+from resnet_jax.data.streamed.sources import load_pictures
+from resnet_jax.data.views import Views
+from resnet_jax.errors import UserError
+from tests.data.streamed.pictures import (
+  CLASSES,
+  CROP,
+  batches,
+  config_of,
+  equal,
+  feed,
+  photographs,
+  reader,
+  write_folder,
+)
+
+pytest.importorskip('tensorflow')
+
+# TensorFlow uses APIs of NumPy and of Python in ways that warn.
+pytestmark = pytest.mark.filterwarnings('default')
+
+
+@pytest.fixture
+def damaged(tmp_path):
+  """A folder of its own, in which training picture 3 is cut short."""
+  folder = write_folder(tmp_path / 'damaged')
+  return folder, cut_short(folder, 200)
+
+
+def cut_short(folder, size):
+  file = folder / 'train' / CLASSES[0] / '003.JPEG'
+  file.write_bytes(file.read_bytes()[:size])
+  return file
+
+
+@dataclasses.dataclass(frozen=True)
+class Renamed:
+  """Records in which some examples are others."""
+
+  records: FileRecords
+  other: dict
+
+  def __len__(self):
+    return len(self.records)
+
+  def keys(self, ids):
+    return self.records.keys(np.array([self.other.get(i, i) for i in ids]))
+
+  def read(self, *key):
+    return self.records.read(*key)
+
+
+def test_what_is_damaged_is_named_and_replaced_by_the_next(damaged, caplog):
+  folder, file = damaged
+  seen = batches(folder, range(5))
+  good = load_pictures(config_of(folder).dataset).splits['train']
+  for batch in seen:
+    for index, label in zip(batch['ids'], batch['labels'], strict=True):
+      assert label == good.labels[index]
+  assert (
+    f'{file} is damaged and left out (1 so far): Invalid JPEG' in caplog.text
+  )
+  step = next(k for k, b in enumerate(seen) if 3 in b['ids'])
+  # A run that opens after or at the damage trains on the same.
+  for k in range(5):
+    assert equal(feed(folder).host_batch(k), seen[k])
+  place = int(np.flatnonzero(seen[step]['ids'] == 3)[0])
+  # In its place is the next picture, cut by the damaged one's seed.
+  one = feed(folder, records=Renamed(good, {3: 4})).host_batch(step)
+  assert equal(one, seen[step])
+  assert not np.array_equal(
+    one['images'][place], np.zeros_like(one['images'][place])
+  )
+
+
+def test_a_picture_that_is_damaged_below_some_crops_is_resumed_with(tmp_path):
+  from PIL import Image
+
+  folder = write_folder(tmp_path / 'damaged')
+  file = folder / 'train' / CLASSES[0] / '003.JPEG'
+  Image.fromarray(photographs()[0][:200, :150]).save(file, quality=90)
+  cut_short(folder, file.stat().st_size // 2)
+  steps = range(0, 27, 2)
+  running = dict(zip(steps, batches(folder, steps), strict=True))
+  images = [
+    b['images'][list(b['ids']).index(3)]
+    for b in running.values()
+    if 3 in b['ids']
+  ]
+  assert len(images) > 4
+  for step in steps:
+    assert equal(feed(folder).host_batch(step), running[step]), step
+
+
+def test_too_much_damage_is_an_error_that_names_it(damaged):
+  folder, file = damaged
+  config = config_of(folder)
+  config.dataset.max_damaged = 0
+  with pytest.raises(UserError, match=f'1 of 18 .*max_damaged is 0: {file}'):
+    batches(folder, range(3), config=config)
+
+
+def test_damage_is_not_counted_in_tests(damaged):
+  folder, _ = damaged
+  parts = list(
+    reader(folder, 'train').parts(Views('single', (19,), CROP), batch_size=4)
+  )
+  ids = np.concatenate([part.ids for part in parts])
+  np.testing.assert_array_equal(np.sort(ids[ids >= 0]), np.delete(range(18), 3))
