@@ -161,7 +161,7 @@ def find_pictures(arguments: Sequence[str]) -> list[str]:
   return list(dict.fromkeys(files))
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def run(arguments: Sequence[str] | None = None) -> None:
   """The command line.
 
   Raises:
@@ -183,10 +183,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
   options = parser.parse_args(arguments)
   start_logging()
   with shell():
-    _run(options)
+    _predict(options)
 
 
-def _run(options: argparse.Namespace) -> None:
+def _predict(options: argparse.Namespace) -> None:
   for name in ('top', 'batch_size'):
     if getattr(options, name) < 1:
       raise UserError(f'--{name}={getattr(options, name)} must be at least 1')
@@ -256,4 +256,4 @@ def _write_json(file: TextIO, predictions: list[Prediction]) -> None:
 
 
 if __name__ == '__main__':
-  main()
+  run()

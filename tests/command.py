@@ -1,5 +1,6 @@
 """Runs the real command, on a tiny set of real images, for the tests."""
 
+import importlib
 import multiprocessing
 import os
 import pathlib
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -79,7 +81,7 @@ def run(
   command, and no more, which saves its seconds of importing.
   """
   if not options:
-    return _run_fork(list(map(str, arguments)), devices)
+    return run_fork('resnet_jax.main', arguments, devices=devices)
   process = start(*arguments, devices=devices, **options)
   try:
     out, err = process.communicate(timeout=300)
@@ -89,14 +91,25 @@ def run(
   return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
-def _run_fork(
-  arguments: list[str], devices: int
+def run_fork(
+  module: str,
+  arguments: Sequence[str],
+  *,
+  devices: int = 1,
+  first_on_path: pathlib.Path | None = None,
 ) -> subprocess.CompletedProcess:
+  """Runs the command of `module` in a fork of one that has imported `main`.
+
+  Modules in `first_on_path` shadow those that are not imported yet.
+  """
+  arguments = list(map(str, arguments))
   context = multiprocessing.get_context('forkserver')
   context.set_forkserver_preload(['resnet_jax.main'])
   with tempfile.TemporaryDirectory() as folder:
     files = [pathlib.Path(folder, name) for name in ('stdout', 'stderr')]
-    process = context.Process(target=_forked, args=(arguments, devices, files))
+    process = context.Process(
+      target=_forked, args=(module, arguments, devices, first_on_path, files)
+    )
     process.start()
     process.join(300)
     if process.is_alive():
@@ -108,17 +121,21 @@ def _run_fork(
 
 
 def _forked(
-  arguments: list[str], devices: int, files: list[pathlib.Path]
+  module: str,
+  arguments: list[str],
+  devices: int,
+  first_on_path: pathlib.Path | None,
+  files: list[pathlib.Path],
 ) -> None:
-  """What `python -m resnet_jax.main` does, its output in `files`."""
+  """Does what `python -m MODULE` does, its output in `files`."""
   for descriptor, file in enumerate(files, 1):
     os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), descriptor)
   os.environ['XLA_FLAGS'] = f'--xla_force_host_platform_device_count={devices}'
   os.chdir(ROOT)
-  from resnet_jax import main
-
-  sys.argv = ['resnet_jax.main', *arguments]
-  main.run()
+  if first_on_path is not None:
+    sys.path.insert(0, str(first_on_path))
+  sys.argv = [module, *arguments]
+  importlib.import_module(module).run()
 
 
 def run_well(*arguments: str, **options) -> str:

@@ -59,7 +59,7 @@ def test_classes_and_probabilities_are_those_of_the_module(
   path, *_ = imported
   table, document = tmp_path / 'out.csv', tmp_path / 'out.json'
   for output in (table, document):
-    predict.main(
+    predict.run(
       [f'--checkpoint={path}', f'--output={output}', '--top=10', str(folder)]
     )
   entries = json.loads(document.read_text())
@@ -84,7 +84,7 @@ def test_patterns_and_what_cannot_be_read(imported, folder, tmp_path, capsys):
   text.write_text('no picture')
   pattern = f'{folder}/train/flower/*.JPEG'
   with pytest.raises(SystemExit) as stop:
-    predict.main([f'--checkpoint={path}', '--top=1', pattern, str(text)])
+    predict.run([f'--checkpoint={path}', '--top=1', pattern, str(text)])
   assert stop.value.code == 1
   shown = capsys.readouterr()
   good = sorted(map(str, pathlib.Path(folder).glob('train/flower/*.JPEG')))
@@ -96,7 +96,7 @@ def test_no_picture_at_all_is_an_error(imported, tmp_path, capsys):
   text = tmp_path / 'text.jpg'
   text.write_text('no picture')
   with pytest.raises(SystemExit):
-    predict.main([f'--checkpoint={imported[0]}', str(text)])
+    predict.run([f'--checkpoint={imported[0]}', str(text)])
   assert f'none of the 1 files can be read as a picture: {text}' in (
     capsys.readouterr().err
   )
@@ -114,7 +114,7 @@ def test_no_picture_at_all_is_an_error(imported, tmp_path, capsys):
 def test_bad_words_are_refused(imported, folder, capsys, words, telling):
   words = [w.format(folder, path=imported[0]) for w in words]
   with pytest.raises(SystemExit) as stop:
-    predict.main(words)
+    predict.run(words)
   assert stop.value.code == 1
   assert telling in capsys.readouterr().err
 
