@@ -1,16 +1,17 @@
-"""What the input pipeline costs over a bare loop that decodes and resizes.
+"""Measures the cost of the input over a bare loop that decodes and resizes.
 
   python -m benchmarks.input_pipeline
   python -m benchmarks.input_pipeline --folder=DIR/train --antialias
 
 Both run in turn, in one process and on the same pictures. The bare loop is
-tf.data that reads, decodes a window that was drawn beforehand, and resizes it;
-ours also draws the window from the seed of the example, keeps the order of the
-run, looks for EXIF orientations and for damage. The figure is images per second
-of CPU time, over all threads: it tells how many cores a GPU needs.
+tf.data, which reads a file, decodes a window that was drawn beforehand, and
+resizes it. Ours also draws the window from the seed of the example, keeps the
+order of the run, and looks for EXIF orientations and for damage. The result is
+images per second of CPU time over all threads, from which follows how many
+cores a GPU needs.
 
-Without --folder the pictures are parts, of 500x375 pixels, of the photographs
-that scikit-learn brings.
+Without --folder the pictures are parts, of 500x375 pixels, of scikit-learn's
+photographs.
 """
 
 import argparse
@@ -40,8 +41,10 @@ _DRAWN = 20_000
 
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument('--folder', type=pathlib.Path, help='of JPEGs')
-  parser.add_argument('--images', type=int, default=960, help='in a round')
+  parser.add_argument('--folder', type=pathlib.Path, help='folder of JPEGs')
+  parser.add_argument(
+    '--images', type=int, default=960, help='pictures in a round'
+  )
   parser.add_argument('--rounds', type=int, default=7)
   parser.add_argument('--antialias', action='store_true')
   arguments = parser.parse_args()
@@ -78,7 +81,7 @@ def compare(files: list[str], arguments: argparse.Namespace) -> None:
 
 
 def bare(files: list[str], *, antialias: bool) -> Callable[[], None]:
-  """Decodes windows that were drawn before, by the law of Sec. 3.4."""
+  """Makes batches of windows that were drawn beforehand, as in Sec. 3.4."""
   rng = np.random.default_rng(0)
   sizes = []
   for file in files:
@@ -105,7 +108,7 @@ def bare(files: list[str], *, antialias: bool) -> Callable[[], None]:
 
 
 def ours(files: list[str], *, antialias: bool) -> Callable[[], None]:
-  """The training input of configs/imagenet_resnet50.py."""
+  """Makes the training batches of configs/imagenet_resnet50.py."""
   path = ROOT / 'configs' / 'imagenet_resnet50.py'
   config = load_config(str(path))
   config.batch_size = _BATCH
@@ -130,7 +133,7 @@ def cpu_seconds() -> float:
 
 
 def make_pictures(folder: pathlib.Path) -> pathlib.Path:
-  """80 JPEGs of 500x375."""
+  """Writes 80 JPEGs of 500x375 pixels."""
   photographs = datasets.load_sample_images().images
   for i, part in enumerate(parts(photographs, 80)):
     Image.fromarray(part).save(folder / f'{i}.jpg', quality=95)

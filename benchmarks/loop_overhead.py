@@ -1,11 +1,11 @@
-"""What the training loop costs over calling its compiled step.
+"""Measures the cost of the training loop over its compiled step.
 
   python -m benchmarks.loop_overhead
   python -m benchmarks.loop_overhead --steps=500 --model=cifar_resnet56
 
-Both run in turn, in one process and on the same arrays: the bare step, waited
-for as the loop waits, and the whole loop with its records, TensorBoard events
-and checkpoints, but without evaluation. Compilation counts in neither.
+Both run in turn, in one process and on the same arrays: the bare step, with the
+same waiting as in the loop, and the whole loop with its records, TensorBoard
+events and checkpoints, but without evaluation. Compilation counts in neither.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""A network of this project as the backbone of another model, its BN frozen.
+"""A network of this project as a frozen backbone of another model.
 
   python -m examples.frozen_backbone
 
 A head for dense prediction, such as segmentation, is trained on the maps of
-strides 4 to 32. The backbone normalizes with its running averages and gets no
-gradient; give it weights with `resnet_jax.weights` or from a checkpoint.
+strides 4 to 32. The backbone's BN uses its running averages, and no gradient
+reaches it. Its weights can come from `resnet_jax.weights` or a checkpoint.
 """
 
 import flax.linen as nn
@@ -16,7 +16,7 @@ from resnet_jax import models
 
 
 class Head(nn.Module):
-  """Sums up the maps of all stages, at the first's size, into `classes`."""
+  """Sums the maps of all stages into `classes`, at the size of the first."""
 
   classes: int
 
@@ -41,7 +41,7 @@ def main(
 
   @jax.jit
   def features(images: jax.Array) -> dict[str, jax.Array]:
-    # `train` is False: running averages. The result is data to the head.
+    # Without `train`, BN uses its running averages.
     return backbone.apply(frozen, images, method=backbone.features)
 
   head, maps = Head(classes=2), features(images)

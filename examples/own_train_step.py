@@ -1,8 +1,8 @@
-"""A training step of one's own on a network of this project, in plain JAX.
+"""A training step of your own on a network of this project, in plain JAX.
 
   python -m examples.own_train_step
 
-Of `resnet_jax` only `models` is imported, which needs nothing but JAX and Flax.
+It imports only `resnet_jax.models`, which needs nothing but JAX and Flax.
 """
 
 import jax
@@ -18,7 +18,7 @@ def main(steps: int = 30) -> list[float]:
   images = jax.random.normal(images_key, (32, 32, 32, 3))
   labels = jax.random.randint(labels_key, (32,), 0, 10)
 
-  # BN over the whole batch: 0. The paper's groups are 64 for CIFAR-10.
+  # 0 normalizes over the whole batch. The paper's groups are 64 for CIFAR-10.
   model = models.create('cifar_resnet8', bn_group_size=0)
   variables = model.init(init_key, images)
   params, batch_stats = variables['params'], variables['batch_stats']
