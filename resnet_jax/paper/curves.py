@@ -7,7 +7,7 @@ from typing import Any
 
 from resnet_jax.paper import figures, published
 from resnet_jax.paper.figures import Curve, Panel, ResponseSeries
-from resnet_jax.paper.markdown import escape, mean_std, number, strong
+from resnet_jax.paper.markdown import MISSING, escape, mean_std, number, strong
 from resnet_jax.paper.records import Record
 from resnet_jax.paper.runs import depth_of
 from resnet_jax.paper.section import Section, how_of, name_of, printed_name
@@ -136,19 +136,20 @@ def _ends_table(section: Section, ends: _Ends, source: str) -> list[str]:
       [
         name,
         *_end(end.test, [_last_in_loop(record) for record in there]),
-        *([band_of(bands.get(name))] if others else []),
         *_end(end.training, train),
+        *([band_of(bands.get(name))] if others else []),
         how_of(one, there),
       ]
     )
   columns = ['network', '>test: paper', '>ours', '>diff.']
+  columns += ['>train: paper', '>ours', '>diff.']
   columns += ['>others'] if others else []
-  columns += ['>train: paper', '>ours', '>diff.', 'ours is']
+  columns.append('ours is')
   return [
     *section.table('Where the curves end; errors in %', columns, rows),
     f"The paper's are {source}. Training errors are of augmented images, while "
     f'the weights change.'
-    + (' Others: what good reproductions report.' if others else ''),
+    + (' Others: test errors of good reproductions.' if others else ''),
     *section.to_run(),
   ]
 
@@ -157,7 +158,9 @@ def _end(paper: float | str | None, ours: Sequence[float]) -> list[str]:
   """Cells of a curve's end; a bound is not subtracted."""
   if isinstance(paper, str):
     return [escape(paper), *against(None, ours)[1:]]
-  return [number(paper), *against(paper, ours)[1:]]
+  # As it was read, without a digit more.
+  printed = MISSING if paper is None else str(paper)
+  return [printed, *against(paper, ours)[1:]]
 
 
 def _last_in_loop(record: Record) -> float:

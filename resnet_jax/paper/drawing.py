@@ -10,7 +10,7 @@ import dataclasses
 import itertools
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -211,7 +211,7 @@ def _by_size(boxes: Sequence[Box]) -> Iterator[tuple[int, list[Box]]]:
 
 def _draw_sizes(axes: 'Axes', tops: dict[int, float], width: float) -> None:
   left = 0.1
-  middle = {'va': 'center', 'linespacing': 1.4}
+  middle: dict[str, Any] = {'va': 'center', 'linespacing': 1.4}
   axes.text(left, _TITLE / 2, 'output\nsize', size=_TEXT, **middle)
   for size, top in tops.items():
     line = top - _SECTION_GAP / 2
@@ -224,7 +224,7 @@ def _draw_column(
 ) -> None:
   from matplotlib.path import Path
 
-  centered = {'ha': 'center', 'va': 'center'}
+  centered: dict[str, Any] = {'ha': 'center', 'va': 'center'}
   axes.text(x, 0.2, column.title, size=_TEXT + 3, weight='bold', **centered)
   axes.text(x, 0.4, column.subtitle, size=_TEXT, **centered)
   middles = _middles(column, tops)
@@ -291,7 +291,7 @@ def _draw_arrows(
 
   if not lines:
     return
-  heads = [_head(*line.vertices[-2:]) for line in lines]
+  heads = [_head(*np.asarray(line.vertices)[-2:]) for line in lines]
   strokes = {'linestyle': ':', 'linewidth': _DOTS} if dotted else {}
   for paths, style in (
     (lines, {'fill': False, 'linewidth': _LINE} | strokes),

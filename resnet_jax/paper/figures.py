@@ -23,6 +23,7 @@ from resnet_jax.runs import curves
 from resnet_jax.runs.curves import Line, Points
 
 if TYPE_CHECKING:
+  from matplotlib.axes import Axes
   from matplotlib.figure import Figure
 
 Split = Literal['train', 'test']
@@ -46,7 +47,7 @@ _COLORS = {
 }
 _LONG_RUN = 10_000  # steps, from which on the axis counts in 1e4
 # Marks where the paper's curve ends, with the tip at the edge of the axes.
-_PAPER = {'marker': 4, 'markersize': 6, 'linestyle': 'none'}
+_PAPER: dict[str, Any] = {'marker': 4, 'markersize': 6, 'linestyle': 'none'}
 _STYLE = {
   'font.size': 9,
   'axes.titlesize': 10,
@@ -99,7 +100,7 @@ class Panel:
   curves: Sequence[Curve]
   splits: tuple[Split, ...] = ('train', 'test')
 
-  def lines(self) -> list[tuple[Curve, Split, Line]]:
+  def lines(self) -> list['_Drawn']:
     """The lines of all curves that have points, training before testing."""
     return [
       (
@@ -113,6 +114,9 @@ class Panel:
       for split in self.splits
       if any(getattr(curve, split))
     ]
+
+
+_Drawn = tuple[Curve, Split, Line]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,15 +164,8 @@ def error_curves(
     figure = Figure(figsize=(width, 3.8), layout='constrained')
     all_axes = figure.subplots(1, len(drawn), sharey=True, squeeze=False)[0]
     for axes, (title, lines) in zip(all_axes, drawn, strict=True):
-      for curve, split, line in lines:
-        color, training = colors[curve.depth], split == 'train'
-        curves.draw_line(axes, line, training=training, color=color, unit=unit)
-        if split == 'test' and curve.paper_end is not None:
-          edge = {'transform': axes.get_yaxis_transform(), 'clip_on': False}
-          axes.plot(1, curve.paper_end, color=color, **_PAPER, **edge)
-      end = max(line.steps[-1] for _, _, line in lines) / unit
-      axes.set(title=title, xlabel=xlabel, xlim=(0, end))
-      axes.locator_params('x', integer=True, nbins=7)
+      _draw_panel(axes, lines, colors, unit)
+      axes.set(title=title, xlabel=xlabel)
     all_axes[0].set(ylabel='error (%)', ylim=_limits(every, ylim))
     _legend(figure, _error_handles(every, colors, test_name), note)
     save(figure, stem)
@@ -271,8 +268,27 @@ def _colors(depths: Iterable[int]) -> dict[int, str]:
   }
 
 
+def _draw_panel(
+  axes: 'Axes', lines: Sequence[_Drawn], colors: dict[int, str], unit: float
+) -> None:
+  for curve, split, line in lines:
+    color, training = colors[curve.depth], split == 'train'
+    curves.draw_line(axes, line, training=training, color=color, unit=unit)
+    if split == 'test' and curve.paper_end is not None:
+      axes.plot(
+        1,
+        curve.paper_end,
+        transform=axes.get_yaxis_transform(),
+        clip_on=False,
+        color=color,
+        **_PAPER,
+      )
+  axes.set_xlim(0, max(line.steps[-1] for _, _, line in lines) / unit)
+  axes.locator_params('x', integer=True, nbins=7)
+
+
 def _limits(
-  lines: Iterable[tuple[Curve, Split, Line]], ylim: tuple[float, float]
+  lines: Iterable[_Drawn], ylim: tuple[float, float]
 ) -> tuple[float, float]:
   """`ylim`, widened to hold the ends of all lines.
 
@@ -292,7 +308,7 @@ def _limits(
 
 
 def _error_handles(
-  lines: Sequence[tuple[Curve, Split, Line]],
+  lines: Sequence[_Drawn],
   colors: dict[int, str],
   test_name: str,
 ) -> list[Any]:

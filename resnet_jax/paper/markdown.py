@@ -21,7 +21,9 @@ def escape(text: str) -> str:
 
   HTML in it is shown, too, by a renderer that does not let HTML pass.
   """
-  line = re.sub(r'([\\`*_{}\[\]<>~&$|#!])', r'\\\1', ' '.join(text.split()))
+  line = re.sub(r'([\\`*{}\[\]<>~&$|#!])', r'\\\1', ' '.join(text.split()))
+  # Within a word it is literal.
+  line = re.sub(r'(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])', r'\\_', line)
   # At the start of a line these would make a list or a rule.
   return re.sub(r'^(\d*)([+.)=-])', r'\1\\\2', line)
 

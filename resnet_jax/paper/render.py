@@ -11,7 +11,7 @@ import re
 import string
 import urllib.parse
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
@@ -159,4 +159,7 @@ class _Table(TableElement):
 
 
 class _Terminal(Markdown):
-  elements = {**Markdown.elements, 'table_open': _Table}
+  elements: ClassVar[dict[str, Any]] = {
+    **Markdown.elements,
+    'table_open': _Table,
+  }

@@ -90,7 +90,8 @@ def write(root: pathlib.Path, folder: pathlib.Path) -> list[pathlib.Path]:
     console.clear()
     lead = '\n\n'.join([f'# {_TITLE}', _LEAD, '\n'.join(_facts(made))])
     contents = '\n'.join(
-      f'- [{escape(one.title)}](#{render.anchor(one.title)})  \n  {escape(one.label)}'
+      f'- [{escape(one.title)}](#{render.anchor(one.title)})  \n'
+      f'  {escape(one.label)}'
       for one in made
     )
     shown = render.page(_TITLE, lead, contents, texts, folder=folder)

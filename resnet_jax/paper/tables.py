@@ -18,52 +18,72 @@ from resnet_jax.paper.markdown import (
 from resnet_jax.paper.section import Section, how_of, printed_name
 from resnet_jax.paper.targets import runs_of
 
-_PLAIN = ('plain18', 'plain34')
-_BASIC = ('resnet18', 'resnet34')
-_DEEP = ('resnet50', 'resnet101', 'resnet152')
-_OTHERS = ('alexnet', 'vgg16', 'vgg19', 'googlenet')
+_DEPTHS = (20, 32, 44, 56, 110)
+_CIFAR = (
+  *(f'cifar_plain{depth}' for depth in _DEPTHS),
+  *(f'cifar_resnet{depth}' for depth in (*_DEPTHS, 1202)),
+)
+# Networks for ImageNet, in the variants that differ in size.
+_IMAGENET: tuple[tuple[str, dict[str, str]], ...] = (
+  *((name, {}) for name in ('plain18', 'plain34')),
+  *(
+    (name, {'shortcut': option})
+    for name in ('resnet18', 'resnet34')
+    for option in 'ABC'
+  ),
+  *(
+    (name, {'version': version})
+    for name in ('resnet50', 'resnet101', 'resnet152')
+    for version in ('v1', 'v1.5')
+  ),
+  *((name, {}) for name in ('alexnet', 'vgg16', 'vgg19', 'googlenet')),
+)
 
 
 def table1(section: Section) -> list[str]:
   """Layers, parameters and arithmetic of all networks."""
-  nets = {
-    name: summary(name.replace('-', '').lower()) for name in published.STAGES
-  }
+  nets = {name: summary(f'resnet{name[7:]}') for name in published.STAGES}
   rows = [
-    [stages[0].name, str(stages[0].output_size), *(s.text for s in stages)]
-    for stages in zip(*(net.stages for net in nets.values()), strict=True)
+    [
+      row[0].name,
+      str(row[0].output_size),
+      *(_unbroken(stage.text) for stage in row),
+    ]
+    for row in zip(*(net.stages for net in nets.values()), strict=True)
   ]
-  wrong = [
-    f'{stage.name} of {name} ({text})'
+  others = [
+    f'{stage.name} of {name} is {text}'
     for name, net in nets.items()
     for stage, text in zip(net.stages, published.STAGES[name], strict=True)
     if stage.text != text
   ]
-  agreement = "Each cell is what the paper's Table 1 has."
-  if wrong:
-    agreement = f"The paper's Table 1 has other cells: {', '.join(wrong)}."
-  layers = section.table(
-    'Layers of the residual networks; the plain ones have the same',
-    ['stage', '>size', *(f'{net.depth} layers' for net in nets.values())],
-    [[*row[:2], *map(escape, row[2:])] for row in rows],
-  )
+  words = f'other cells: {", ".join(others)}' if others else 'the same cells'
+  columns = [
+    'stage',
+    '>size',
+    *(f'{net.depth} layers' for net in nets.values()),
+  ]
+  caption = 'Layers of the residual networks; the plain ones have the same'
   return [
-    *layers,
-    escape(agreement),
+    *section.table(caption, columns, rows),
+    escape(f"The paper's Table 1 has {words}."),
     *_imagenet_sizes(section),
     *_cifar_sizes(section),
   ]
 
 
+def _unbroken(text: str) -> str:
+  """The layers of a cell, each of which stays on one line."""
+  return (
+    escape(text)
+    .replace(', ', ',\N{NO-BREAK SPACE}')
+    .replace(' x ', '\N{NO-BREAK SPACE}x\N{NO-BREAK SPACE}')
+  )
+
+
 def _imagenet_sizes(section: Section) -> list[str]:
-  variants: list[tuple[str, dict[str, str]]] = [
-    *((name, {}) for name in _PLAIN),
-    *((name, {'shortcut': option}) for name in _BASIC for option in 'ABC'),
-    *((name, {'version': v}) for name in _DEEP for v in ('v1', 'v1.5')),
-    *((name, {}) for name in _OTHERS),
-  ]
   rows = []
-  for name, variant in variants:
+  for name, variant in _IMAGENET:
     net = summary(name, **variant)
     # The paper gives the FLOPs of one variant of each depth.
     column = printed_name(name.replace('plain', 'resnet'))
@@ -86,28 +106,20 @@ def _imagenet_sizes(section: Section) -> list[str]:
     ),
     'FLOPs are multiply-adds, as in the paper. It gives them by depth: for '
     'plain nets and shortcut A, and for bottlenecks with the stride in the '
-    'first 1x1 (v1). For VGG-16 it counts the convolutions alone. GoogLeNet has its '
-    'auxiliary heads among its parameters; they are not evaluated.',
+    'first 1x1 (v1). For VGG-16 it counts the convolutions alone. GoogLeNet '
+    'has its auxiliary heads among its parameters; they are not evaluated.',
   ]
 
 
 def _cifar_sizes(section: Section) -> list[str]:
   rows = []
-  for kind in ('plain', 'ResNet'):
-    for depth in (20, 32, 44, 56, 110, 1202):
-      if (kind, depth) == ('plain', 1202):
-        continue
-      net = summary(f'cifar_{kind.lower()}{depth}')
-      row = published.TABLE6.get(f'{kind}-{depth}')
-      paper = row.parameters if row else None
-      rows.append(
-        [
-          f'{kind}-{depth}',
-          *_counted(net, 1e6, 2),
-          number(paper),
-          difference(net.params / 1e6, paper),
-        ]
-      )
+  for name in _CIFAR:
+    net = summary(name)
+    row = published.TABLE6.get(printed_name(name))
+    paper = row.parameters if row else None
+    counted = _counted(net, 1e6, 2)
+    compared = [number(paper), difference(net.params / 1e6, paper)]
+    rows.append([name, *counted, *compared])
   columns = ['network', '>layers', '>parameters', '>FLOPs, 1e6']
   columns += [">paper's parameters, 1e6", '>difference']
   caption = 'Networks for CIFAR-10, 32x32 pixels (Sec. 4.2, Table 6)'
@@ -201,7 +213,7 @@ def _one_crop(section: Section) -> list[str]:
   return [
     *section.table('Validation errors in % of one crop', columns, rows),
     "The authors' are of their repository; the paper gives none of one crop. "
-    'Others: what good reproductions report, whose bottlenecks are mostly v1.5.',
+    'Others: what good reproductions report; bottlenecks are mostly v1.5.',
   ]
 
 
