@@ -7,7 +7,6 @@ from typing import Any
 from resnet_jax.paper import published, records
 from resnet_jax.paper.architecture import Summary, summary
 from resnet_jax.paper.markdown import (
-  MISSING,
   command,
   difference,
   escape,
@@ -288,8 +287,8 @@ def against(paper: float | None, ours: Sequence[float]) -> list[str]:
 
 
 def band_of(band: published.Band | None) -> str:
-  """What good reproductions report, such as '8.0-8.75' with a dash."""
-  return f'{band.low}{MISSING}{band.high}' if band else ''
+  """What good reproductions report, such as '8.0 to 8.75'."""
+  return f'{band.low} to {band.high}' if band else ''
 
 
 def _percent(results: Sequence[dict[str, Any]], key: str) -> list[float]:

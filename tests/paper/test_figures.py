@@ -1,6 +1,5 @@
 """What is drawn is what was given, and the files suit any page."""
 
-import re
 import subprocess
 import sys
 from xml.etree import ElementTree

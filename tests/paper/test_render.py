@@ -20,7 +20,7 @@ TABLE = table(
   ['network', 'paper', '>ours', 'ours is'],
   [
     ['ResNet-20', '8.75', '**9.07**', 'in full, 5 seeds'],
-    [escape('a|b <i>'), '', '–', 'not run'],
+    [escape('a|b <i>'), '', '-', 'not run'],
   ],
 )
 
@@ -187,7 +187,7 @@ def test_a_terminal_shows_the_same(section, capsys, monkeypatch):
 
 
 def test_words_of_a_wide_table_are_whole(capsys, monkeypatch):
-  words = ['multiply-adds', 'ResNet-1202', 'convergence', '10.40–11.40']
+  words = ['multiply-adds', 'ResNet-1202', 'convergence', '10.40-11.40']
   row = [f'{word} of many words more' for word in words]
   out = shown(table(words, [row]), capsys, monkeypatch)
   assert max(map(len, out.splitlines())) <= 80

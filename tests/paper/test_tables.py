@@ -88,12 +88,12 @@ def test_errors_of_one_crop_are_beside_those_of_others(tmp_path):
     text = shown(name, tmp_path)
     _, one_crop = text.split('of one crop')[:2]
     assert cells_of(one_crop, 'ResNet-50') == [
-      *('ResNet-50', '24.7', '23.3–24.0', '25.00', '7.8', '5.00'),
+      *('ResNet-50', '24.7', '23.3 to 24.0', '25.00', '7.8', '5.00'),
       'in full, 1 seed',
     ]
     assert cells_of(one_crop, 'ResNet-34 B')[1:4] == [
       MISSING,
-      '26.2–26.7',
+      '26.2 to 26.7',
       MISSING,
     ]
 
@@ -117,6 +117,6 @@ def test_ten_crops_are_beside_the_paper_s(tmp_path):
 
 def test_reproductions_are_beside_ours(tmp_path):
   row = row_of(shown('table6', tmp_path), 'ResNet-1202')
-  assert row['others'] == '6.2–7.9, or no convergence'
+  assert row['others'] == '6.2 to 7.9, or no convergence'
   row = row_of(shown('fig6', tmp_path), 'plain-56')
-  assert row['others'] == '12.8–14.2'
+  assert row['others'] == '12.8 to 14.2'
