@@ -84,10 +84,8 @@ class _Page(RendererHTML):
   Methods have the names of the tokens that they render.
   """
 
-  def heading_open(
-    self, tokens: Sequence[Token], i: int, options: OptionsDict, env: EnvType
-  ) -> str:
-    title = self._plain(tokens[i + 1], options, env)
+  def heading_open(self, tokens: Sequence[Token], i: int, *_: Any) -> str:
+    title = _plain(tokens[i + 1])
     return f'<{tokens[i].tag} id="{anchor(title)}">'
 
   def image(
@@ -98,15 +96,13 @@ class _Page(RendererHTML):
     # whose viewers have themes of their own.
     file = (env['folder'] / source).with_suffix('.svg')
     data = base64.b64encode(file.read_bytes()).decode()
-    alt = html.escape(self._plain(tokens[i], options, env))
+    alt = html.escape(_plain(tokens[i]))
     return f'<img src="data:image/svg+xml;base64,{data}" alt="{alt}">'
 
-  def table_open(
-    self, tokens: Sequence[Token], i: int, options: OptionsDict, env: EnvType
-  ) -> str:
+  def table_open(self, tokens: Sequence[Token], i: int, *_: Any) -> str:
     # The region can be focused, so that the arrow keys scroll it. Its name is
     # the paragraph before, which is the caption.
-    name = html.escape(self._plain(tokens[i - 2], options, env))
+    name = html.escape(_plain(tokens[i - 2]))
     return (
       f'<div class="scroll" role="region" tabindex="0" aria-label="{name}">'
       f'<table>\n'
@@ -129,8 +125,10 @@ class _Page(RendererHTML):
       tokens[i].attrSet('scope', 'row')
     return self.renderToken(tokens, i, options, env)
 
-  def _plain(self, token: Token, options: OptionsDict, env: EnvType) -> str:
-    return self.renderInlineAsText(token.children, options, env)
+
+def _plain(token: Token) -> str:
+  """The words of a paragraph or a heading, without marks."""
+  return ''.join(child.content for child in token.children or ())
 
 
 class _Table(TableElement):
