@@ -28,16 +28,15 @@ from resnet_jax.console import console, start_logging
 from resnet_jax.errors import UserError
 from resnet_jax.paper import cost as measure
 from resnet_jax.paper import (
+  curves,
   figures,
   jobs,
   records,
+  render,
   report,
-  response_sections,
   responses,
   runner,
-  sections,
   targets,
-  text,
 )
 from resnet_jax.paper.runs import RUNS, Run, Scale, check_dataset
 from resnet_jax.runs import telemetry
@@ -108,13 +107,13 @@ def _run(options: argparse.Namespace) -> int:
   if failures:
     names = '\n'.join(f'  {f.name}: {f.reason}' for f in failures)
     print(f'error: {len(failures)} failed:\n{names}', file=sys.stderr)
-  print(text.render(_section(target, scale, options)))
+  render.show(_section(target, scale, options))
   return 1 if failures else 0
 
 
 def _show(options: argparse.Namespace) -> None:
   target = targets.find(options.target)
-  print(text.render(_section(target, _scale(options), options)))
+  render.show(_section(target, _scale(options), options))
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -141,7 +140,7 @@ def _responses(options: argparse.Namespace) -> None:
     print(f'{path}: {content["network"]}, {content["images"]:,} images')
     for layer in content['layers']:
       print(f'{layer["std"]:8.4f}  {layer["path"]}')
-    series.append(response_sections.series_of(content['network'], [content]))
+    series.append(curves.series_of(content['network'], [content]))
   if options.output:
     telemetry.write_json(options.output, content)
   if options.figure:
@@ -167,8 +166,8 @@ def _is_done(root: pathlib.Path, one: Run, target: targets.Target) -> bool:
 
 def _section(
   target: targets.Target, scale: Scale, options: argparse.Namespace
-) -> sections.Section:
-  return sections.build(target, options.runs, scale, options.runs / 'figures')
+) -> str:
+  return report.section(target, options.runs, scale, options.runs / 'figures')
 
 
 def _print_plan(

@@ -1,4 +1,4 @@
-"""The content of Table 1, and of the table in Sec. 4.2, read off the modules.
+"""The content of Table 1 and of the table in Sec. 4.2, read off the modules.
 
   for stage in summary('resnet50').stages:
     print(stage.name, stage.output_size, stage.text)
@@ -28,10 +28,10 @@ class StageSummary:
   """A row of Table 1.
 
   Attributes:
-    name: 'conv1', 'conv2_x', ..., 'fc'.
-    output_size: height, and width, of its last maps in pixels.
-    text: its layers, such as '3x3 max pool, stride 2; [3x3, 64; 3x3, 64] x 3'.
-      As in Table 1, a pooling stands before what it feeds, projections of
+    name: Name such as 'conv1', 'conv2_x' or 'fc'.
+    output_size: Height, and width, of its last maps in pixels.
+    text: Layers, such as '3x3 max pool, stride 2; [3x3, 64; 3x3, 64] x 3'. As
+      in Table 1, a pooling stands before what it feeds, projections of
       shortcuts are left out, and so are the strides of blocks.
   """
 
@@ -45,15 +45,16 @@ class Summary:
   """A column of Table 1.
 
   Attributes:
-    name: as in `models.create`.
-    depth: weighted layers, counted as the paper does: convolutions and fc,
-      without the projections of shortcuts.
-    params: with those of BN, without its running statistics; GoogLeNet's with
-      its auxiliary heads, which testing does not compute.
-    macs: multiply-adds for one image, of convolutions and fc.
-    conv_macs: of convolutions alone, which is what the paper gives for VGG-16:
-      15.3e9.
-    stages: from the image to fc.
+    name: Name in `models.create`.
+    depth: Number of weighted layers, counted as the paper does: convolutions
+      and fc, without the projections of shortcuts.
+    params: Number of parameters with those of BN, without its running
+      statistics; GoogLeNet's with its auxiliary heads, which testing does not
+      compute.
+    macs: Multiply-adds of convolutions and fc for one image.
+    conv_macs: Multiply-adds of convolutions alone, which is what the paper
+      gives for VGG-16: 15.3e9.
+    stages: Rows from the image to fc.
   """
 
   name: str
@@ -69,11 +70,11 @@ def summary(name: str, **overrides: Any) -> Summary:
   """The network `name` on images of the size that the paper gives it.
 
   Args:
-    name: as in `models.create`.
-    **overrides: likewise.
+    name: Name in `models.create`.
+    **overrides: Fields of the network, for `models.create`.
 
   Raises:
-    ValueError: there is no such network.
+    ValueError: There is no such network.
   """
   model = models.create(name, **overrides)
   shape = models.input_shape(name)
@@ -122,7 +123,7 @@ def blocks(layers: Iterable[Layer]) -> list[list[Layer]]:
 
 
 def branches(block: Sequence[Layer]) -> list[list[Layer]]:
-  """What is side by side in an Inception module; all in other blocks."""
+  """The branches of an Inception module; other blocks have one."""
   found = [[block[0]]]
   for before, layer in itertools.pairwise(block):
     if layer.depth == before.depth + (layer.kind not in _POOLS):

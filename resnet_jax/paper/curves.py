@@ -1,124 +1,113 @@
-"""Figs. 1, 4 and 6: errors over training, and where their curves end."""
+"""Figs. 1, 4, 6 and 7 as Markdown: curves, and where they end."""
 
 import pathlib
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from resnet_jax.paper import figures, published
-from resnet_jax.paper.context import (
-  PERCENT,
-  Context,
-  against,
-  how_of,
-  key_of,
-  label_of,
-)
-from resnet_jax.paper.document import (
-  Block,
-  Cell,
-  Table,
-)
+from resnet_jax.paper.figures import Curve, Panel, ResponseSeries
+from resnet_jax.paper.markdown import MISSING, escape, mean_std, number, strong
 from resnet_jax.paper.records import Record
+from resnet_jax.paper.runs import depth_of
+from resnet_jax.paper.section import Section, how_of, name_of, printed_name
 from resnet_jax.paper.selection import Selected
+from resnet_jax.paper.tables import against, band_of
+
+_Ends = Mapping[str, published.CurveEnd]
+_POOLING = {
+  'all': 'one deviation over images, positions and channels',
+  'channels': 'the mean of the deviations of channels',
+}
 
 
-def fig1(context: Context) -> list[Block]:
+def fig1(section: Section) -> list[str]:
   """Plain nets on CIFAR-10, training error on the left."""
 
-  def panels(curves: list[figures.Curve]) -> list[figures.Panel]:
+  def panels(curves: list[Curve]) -> list[Panel]:
     return [
-      figures.Panel('training error', curves, ('train',)),
-      figures.Panel('test error', curves, ('test',)),
+      Panel('training error', curves, ('train',)),
+      Panel('test error', curves, ('test',)),
     ]
 
-  return curves(context, panels, published.FIGURE1, dashed=False)
+  ends = {key: published.FIGURE6[key] for key in ('plain-20', 'plain-56')}
+  return [
+    *error_figure(section, panels, ends),
+    *_ends_table(section, ends, 'digitised from Fig. 1 to about 0.1'),
+  ]
 
 
-def fig4(context: Context) -> list[Block]:
+def fig4(section: Section) -> list[str]:
   """Plain and residual nets on ImageNet."""
-  return curves(
-    context, by_kind, published.FIGURE4, ylim=(20, 60), dashed=False
-  )
+  ends = published.FIGURE4
+  return [
+    *error_figure(section, by_kind, ends, ylim=(20, 60)),
+    *_ends_table(section, ends, 'digitised from Fig. 4 to about 0.2'),
+  ]
 
 
-def fig6(context: Context) -> list[Block]:
+def fig6(section: Section) -> list[str]:
   """All nets on CIFAR-10."""
 
-  def panels(curves: list[figures.Curve]) -> list[figures.Panel]:
+  def panels(curves: list[Curve]) -> list[Panel]:
     shallow = [c for c in curves if c.depth < 1000]
     deep = [c for c in curves if c.depth >= 110 and 'ResNet' in c.label]
-    return [*by_kind(shallow), figures.Panel('very deep', deep)]
+    return [*by_kind(shallow), Panel('very deep', deep)]
 
-  return curves(context, panels, published.FIGURE6)
+  source = 'digitised from Fig. 6 to about 0.1; a bound is from its caption'
+  return [
+    *error_figure(section, panels, published.FIGURE6),
+    *_ends_table(section, published.FIGURE6, source),
+  ]
 
 
-def by_kind(curves: list[figures.Curve]) -> list[figures.Panel]:
+def by_kind(curves: list[Curve]) -> list[Panel]:
   """Plain nets on the left, residual nets on the right."""
   kinds = {'plain nets': 'plain', 'residual nets': 'ResNet'}
   return [
-    figures.Panel(title, [c for c in curves if c.label.startswith(word)])
+    Panel(title, [c for c in curves if c.label.startswith(word)])
     for title, word in kinds.items()
   ]
 
 
-def curves(
-  context: Context,
-  panels: Callable[[list[figures.Curve]], list[figures.Panel]],
-  ends: Mapping[published.Key, published.Curve],
-  **style: Any,
-) -> list[Block]:
-  """The figure, if anything is there to draw, and the ends of its curves."""
-  figure = curve_figure(context, panels, ends, **style)
-  return [*figure, _ends(context, ends)]
-
-
-def curve_figure(
-  context: Context,
-  panels: Callable[[list[figures.Curve]], list[figures.Panel]],
-  ends: Mapping[published.Key, published.Curve],
-  **style: Any,
-) -> list[Block]:
-  """The figure alone; nothing where no run has left its curves."""
-  there = [one for one in context.selected if one.records]
-  lines = [curve_of(one, ends) for one in there]
-  lines = [line for line in lines if line.train or line.test]
-  if not lines:
+def error_figure(
+  section: Section,
+  panels: Callable[[list[Curve]], list[Panel]],
+  ends: _Ends,
+  **options: Any,
+) -> list[str]:
+  """The figure; nothing where no run has left its curves."""
+  there = [one for one in section.selected if one.records]
+  curves = [_curve_of(one, ends) for one in there]
+  curves = [curve for curve in curves if curve.train or curve.test]
+  if not curves:
     return []
-  test = 'validation' if there[0].records[0].split != 'test' else 'test'
+  test = there[0].records[0].split
+  triangles = ''
+  if any(curve.paper_end is not None for curve in curves):
+    triangles = " Triangles: where the paper's curves end."
 
-  def draw(stem: pathlib.Path) -> None:
+  def draw(stem: pathlib.Path, note: str) -> None:
     figures.error_curves(
-      panels(lines), stem, test_name=test, note=context.note, **style
+      panels(curves), stem, test_name=test, note=note, **options
     )
 
   try:
-    return [
-      context.figure(
-        draw,
-        f'Curves of training and {test} error over steps, of '
-        f'{", ".join(line.label for line in lines)}.',
-        f'Thin: training error; bold: {test} error; where there are several '
-        'seeds, their mean in a band from the least to the greatest.'
-        + _paper_mark(there, ends),
-      )
-    ]
+    return section.figure(
+      draw,
+      f'Curves of training and {test} error over steps, of '
+      f'{", ".join(curve.label for curve in curves)}.',
+      f'Thin: training error; bold: {test} error; where there are several '
+      f'seeds, their mean in a band from the least to the greatest.{triangles}',
+    )
   except ValueError as e:  # seeds that share no step
-    context.problems.append(f'The figure cannot be drawn: {e}')
+    section.problems.append(f'The figure cannot be drawn: {e}')
     return []
 
 
-def _paper_mark(
-  there: Sequence[Selected], ends: Mapping[published.Key, published.Curve]
-) -> str:
-  if any(_paper_end(one, ends) is not None for one in there):
-    return " Triangles: where the paper's curves end."
-  return ''
-
-
-def curve_of(
-  one: Selected, ends: Mapping[published.Key, published.Curve]
-) -> figures.Curve:
+def _curve_of(one: Selected, ends: _Ends) -> Curve:
   """A network's curves, with where the paper's ends, if they compare."""
+  first = one.records[0]
 
   def points(split: str) -> list[list[tuple[float, float]]]:
     return [
@@ -127,67 +116,134 @@ def curve_of(
       if split in record.curves
     ]
 
-  split = one.records[0].split
-  if split not in one.records[0].curves:
-    split = 'validation'
-  return figures.Curve(
-    label_of(one),
-    points('train'),
-    points(split),
-    one.member.depth,
-    _paper_end(one, ends),
-  )
+  name, paper_end = name_of(one), None
+  end = ends[name].test if name in ends else None
+  if not one.departures and isinstance(end, float):
+    paper_end = end
+  test = first.split if first.split in first.curves else 'validation'
+  return Curve(name, points('train'), points(test), one.member.depth, paper_end)
 
 
-def _paper_end(
-  one: Selected, ends: Mapping[published.Key, published.Curve]
-) -> float | None:
-  """Where the paper's curve ends, if ours is of the same length and data."""
-  end = ends.get(key_of(one))
-  if end is None or one.records[0].departures or end.test.relation != '=':
-    return None
-  return end.test.value
-
-
-def _ends(
-  context: Context, ends: Mapping[published.Key, published.Curve]
-) -> Table:
-  ours = {key_of(one): one for one in context.selected}
-  rows = []
-  for key, end in ends.items():
-    one = ours.get(key)
+def _ends_table(section: Section, ends: _Ends, source: str) -> list[str]:
+  ours, rows = section.by_name, []
+  bands = published.REPRODUCTIONS_CIFAR10
+  others = any(name in bands for name in ends)
+  for name, end in ends.items():
+    one = ours.get(name)
     there = one.records if one else ()
     train = [r.train_error for r in there if r.train_error is not None]
     rows.append(
       [
-        Cell(end.method),
-        *against(end.test, [_last_in_loop(record) for record in there]),
-        *against(end.training, train),
-        Cell(how_of(one, there)),
+        name,
+        *_end(end.test, [_last_in_loop(record) for record in there]),
+        *_end(end.training, train),
+        *([band_of(bands.get(name))] if others else []),
+        how_of(one, there),
       ]
     )
-  first = next(iter(ends.values()))
-  return Table(
-    f'Where the curves end; {PERCENT}',
-    [
-      'network',
-      'test: paper',
-      'ours',
-      'difference',
-      'training: paper',
-      'ours',
-      'difference',
-      'ours is',
-    ],
-    rows,
-    [
-      f"The paper's are {first.source}, {first.uncertainty}. Training errors "
-      'are of augmented images, while the weights change.',
-      *context.missing(),
-    ],
-  )
+  columns = ['network', '>test: paper', '>ours', '>diff.']
+  columns += ['>train: paper', '>ours', '>diff.']
+  columns += ['>others'] if others else []
+  columns.append('ours is')
+  return [
+    *section.table('Where the curves end; errors in %', columns, rows),
+    f"The paper's are {source}. Training errors are of augmented images, while "
+    f'the weights change.'
+    + (' Others: test errors of good reproductions.' if others else ''),
+    *section.to_run(),
+  ]
+
+
+def _end(paper: float | str | None, ours: Sequence[float]) -> list[str]:
+  """Cells of a curve's end; a bound is not subtracted."""
+  if isinstance(paper, str):
+    return [escape(paper), *against(None, ours)[1:]]
+  # As it was read, without a digit more.
+  printed = MISSING if paper is None else str(paper)
+  return [printed, *against(paper, ours)[1:]]
 
 
 def _last_in_loop(record: Record) -> float:
-  """As a curve has it: with BN's running averages."""
+  """The end of a curve, which is with BN's running averages."""
   return 100 * record.content['results']['running'][record.split]['error']
+
+
+def fig7(section: Section) -> list[str]:
+  """The responses of nets that were trained on CIFAR-10."""
+  blocks = response_blocks(section)
+  if not blocks:
+    blocks = ['No layer responses have been measured yet.']
+  return [*blocks, *section.to_run()]
+
+
+def response_blocks(section: Section, suffix: str = '') -> list[str]:
+  """The figure of responses, and a table of them, where they are measured."""
+  series, rows, definitions = [], [], []
+  for one in section.selected:
+    contents = section.measured(one, Record.responses)
+    if not contents:
+      continue
+    series.append(series_of(one.member.network, contents))
+    stds = series[-1].stds
+    means = [statistics.fmean(_stds(content)) for content in contents]
+    definitions.append((contents[0]['definition'], contents[0]['images']))
+    rows.append(
+      [
+        name_of(one),
+        str(len(stds)),
+        strong(mean_std(means, 3)),
+        strong(number(min(stds), 3)),
+        strong(number(max(stds), 3)),
+        how_of(one, contents),
+      ]
+    )
+  if not series:
+    return []
+  if any(definition != definitions[0] for definition in definitions):
+    section.problems.append(
+      'The networks differ in the definition of their responses: measure them '
+      'anew, alike, after deleting responses.json in the folders of their runs.'
+    )
+  return [
+    *section.figure(
+      lambda stem, note: figures.response_figure(series, stem, note=note),
+      'Curves of the standard deviation of the responses of each layer, in the '
+      f'order of layers and sorted, of {", ".join(s.label for s in series)}.',
+      'Standard deviations of layer responses, after BN and before the '
+      f'nonlinearity or addition. {_definition(*definitions[0])}',
+      suffix,
+    ),
+    *section.table(
+      'Standard deviations of the responses of 3x3 layers',
+      ['network', '>layers', '>mean', '>least', '>greatest', 'ours is'],
+      rows,
+    ),
+    'The paper gives no numbers for this figure.',
+  ]
+
+
+def series_of(
+  network: str, contents: Sequence[dict[str, Any]]
+) -> ResponseSeries:
+  """The mean over what `responses.measure` found with each seed."""
+  return ResponseSeries(
+    printed_name(network),
+    [
+      statistics.fmean(values)
+      for values in zip(*map(_stds, contents), strict=True)
+    ],
+    'plain' if 'plain' in network else 'residual',
+    depth_of(network),
+  )
+
+
+def _stds(content: dict[str, Any]) -> list[float]:
+  return [layer['std'] for layer in content['layers']]
+
+
+def _definition(definition: dict[str, Any], images: int) -> str:
+  return (
+    f'Measured on {images:,} {escape(definition["split"])} images without '
+    f'augmentation; {_POOLING[definition["pooling"]]}; BN by '
+    f'{definition["statistics"]} statistics.'
+  )

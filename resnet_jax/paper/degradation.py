@@ -1,143 +1,130 @@
-"""What the numbers say about degradation, in words, whatever they say."""
+"""Degradation and its cure on the digits, with a paragraph that concludes.
+
+The paragraph is written from the numbers, and would say so if they showed the
+contrary of what the paper found.
+"""
 
 import dataclasses
-import itertools
 import statistics
 from collections.abc import Mapping, Sequence
+
+from resnet_jax.paper.curves import by_kind, error_figure, response_blocks
+from resnet_jax.paper.markdown import escape, mean_std, number, strong
+from resnet_jax.paper.section import Section, how_of, name_of
 
 # Errors in % of the seeds, by depth.
 Errors = Mapping[int, Sequence[float]]
 
-# Two means differ where they are so many of their standard errors apart.
-_CLEAR = 2.0
+
+def degradation(section: Section) -> list[str]:
+  """Figures in the style of Figs. 6 and 7, a table, and the conclusion."""
+  there = [one for one in section.selected if one.records]
+  if not there:
+    return ['Nothing has been run yet; it takes minutes.', *section.to_run()]
+  errors: dict[str, dict[int, list[float]]] = {'plain': {}, 'resnet': {}}
+  rows = []
+  for one in section.selected:
+    kind = 'plain' if 'plain' in one.member.network else 'resnet'
+    train = [r.train_error for r in one.records if r.train_error is not None]
+    test = [r.error for r in one.records]
+    if train:
+      errors[kind][one.member.depth] = train
+    rows.append(
+      [
+        name_of(one),
+        strong(mean_std(train)),
+        strong(mean_std(test)),
+        ', '.join(map(number, train)),
+        how_of(one, test),
+      ]
+    )
+  if len({one.departures for one in there}) > 1:
+    words = (
+      'Nothing can be said about degradation: these nets were trained '
+      'differently.'
+    )
+  else:
+    words = verdict(errors['plain'], errors['resnet'])
+    if there[0].departures:
+      words += f' (These runs are shrunk: {there[0].departures}.)'
+  every = there[0].records[0].run.configuration().run.log_every
+  columns = ['network', '>training', '>test', '>training, by seed', 'ours is']
+  caption = 'Errors in % at the end of training'
+  return [
+    *error_figure(section, by_kind, {}),
+    *response_blocks(section, '-responses'),
+    *section.table(caption, columns, rows),
+    f'Training errors are of the last {every} steps, while the weights change.',
+    escape(words),
+    *section.to_run(),
+  ]
 
 
 @dataclasses.dataclass(frozen=True)
-class Change:
-  """From the shallowest to the deepest net of a kind.
+class _Change:
+  """From one mean error in % to another, with two standard errors in points."""
 
-  Attributes:
-    shallow, deep: layers.
-    before, after: mean errors in %.
-    spread: the standard error of the difference of the means, in points.
-    falls: how often one more step in depth makes the mean error smaller or
-      leaves it, of `steps`.
-    steps: from one depth to the next.
-  """
-
-  shallow: int
-  deep: int
   before: float
   after: float
   spread: float
-  falls: int
-  steps: int
+
+  @classmethod
+  def between(cls, a: Sequence[float], b: Sequence[float]) -> '_Change':
+    variance = statistics.variance(a) / len(a) + statistics.variance(b) / len(b)
+    return cls(statistics.fmean(a), statistics.fmean(b), 2 * variance**0.5)
 
   @property
-  def rise(self) -> float:
+  def points(self) -> float:
     return self.after - self.before
 
   @property
   def clear(self) -> bool:
     """Whether the difference stands out from the spread over seeds."""
-    return abs(self.rise) > _CLEAR * self.spread
+    return abs(self.points) > self.spread
 
   def __str__(self) -> str:
-    words = (
-      f'from {self.shallow} to {self.deep} layers, the training error at the '
-      f'end goes from {self.before:.2f} to {self.after:.2f} %'
-    )
-    direction = 'up' if self.rise > 0 else 'down'
-    if self.rise == 0:
+    words = f'from {self.before:.2f} to {self.after:.2f} %'
+    if self.points == 0:
       return f'{words}, which is no change'
-    words += f', {direction} by {abs(self.rise):.2f} points'
-    if not self.clear:
-      return (
-        f'{words}, which is within the spread over seeds '
-        f'({_CLEAR:g} standard errors are {_CLEAR * self.spread:.2f} points)'
-      )
-    return (
-      f'{words}, against {_CLEAR * self.spread:.2f} for two standard errors '
-      f'over seeds'
-    )
-
-
-def change(errors: Errors) -> Change:
-  """Of a kind of nets, of at least two depths and two seeds each.
-
-  Raises:
-    ValueError: there are fewer.
-  """
-  depths = sorted(errors)
-  if len(depths) < 2 or min(len(errors[d]) for d in depths) < 2:
-    raise ValueError('two depths, with two seeds each, are needed')
-  means = [statistics.fmean(errors[d]) for d in depths]
-  ends = (errors[depths[0]], errors[depths[-1]])
-  return Change(
-    shallow=depths[0],
-    deep=depths[-1],
-    before=means[0],
-    after=means[-1],
-    spread=_standard_error(*ends),
-    falls=sum(b <= a for a, b in itertools.pairwise(means)),
-    steps=len(depths) - 1,
-  )
+    words += f', {"up" if self.points > 0 else "down"} by'
+    words += f' {abs(self.points):.2f} points'
+    if self.clear:
+      return f'{words}, against {self.spread:.2f} for two standard errors'
+    return f'{words}, within two standard errors over seeds ({self.spread:.2f})'
 
 
 def verdict(plain: Errors, residual: Errors) -> str:
-  """A paragraph on the training errors of plain and residual nets.
-
-  It says what is to be seen, and so would it if that were the contrary of what
-  the paper found.
-  """
-  common = sorted(plain.keys() & residual.keys())
-  try:
-    hurt, kept = (
-      change({depth: errors[depth] for depth in common})
-      for errors in (plain, residual)
-    )
-  except ValueError as e:
-    return f'Nothing can be said about degradation yet: {e}, of either kind.'
-  sentences = [
-    f'Plain nets: {hurt}{_every_step(hurt)}.',
-    f'Residual nets: {kept}{_every_step(kept)}.',
-  ]
-  sentences.append(_gap(common[-1], plain, residual))
-  return ' '.join([*sentences, _conclusion(hurt, kept)])
-
-
-def _every_step(one: Change) -> str:
-  if one.steps == 1:
-    return ''
-  rises = one.steps - one.falls
-  return f' (it rises in {rises} of {one.steps} steps of depth)'
-
-
-def _gap(depth: int, plain: Errors, residual: Errors) -> str:
-  gap = statistics.fmean(plain[depth]) - statistics.fmean(residual[depth])
-  spread = _CLEAR * _standard_error(plain[depth], residual[depth])
-  if abs(gap) <= spread:
+  """A paragraph on the training errors of plain and residual nets."""
+  depths = sorted(plain.keys() & residual.keys())
+  seeds = [len(errors[d]) for errors in (plain, residual) for d in depths]
+  if len(depths) < 2 or min(seeds) < 2:
     return (
-      f'At {depth} layers the two differ by {abs(gap):.2f} points, within '
-      f'two standard errors ({spread:.2f}).'
+      'Nothing can be said about degradation yet: two depths, with two seeds '
+      'each, are needed of either kind.'
     )
-  side = 'below' if gap > 0 else 'above'
+  shallow, deep = depths[0], depths[-1]
+  hurt = _Change.between(plain[shallow], plain[deep])
+  kept = _Change.between(residual[shallow], residual[deep])
+  cure = _Change.between(plain[deep], residual[deep])
+  side = 'below' if cure.points < 0 else 'above'
   return (
-    f'At {depth} layers the residual net is {abs(gap):.2f} points {side} the '
-    f'plain one (two standard errors: {spread:.2f}).'
+    f'From {shallow} to {deep} layers, the training error at the end goes, for '
+    f'plain nets, {hurt}; for residual nets, {kept}. At {deep} layers the '
+    f'residual net is {abs(cure.points):.2f} points {side} the plain one (two '
+    f'standard errors: {cure.spread:.2f}). {_conclusion(hurt, kept)}'
   )
 
 
-def _conclusion(hurt: Change, kept: Change) -> str:
-  if not (hurt.clear and hurt.rise > 0):
+def _conclusion(hurt: _Change, kept: _Change) -> str:
+  if not (hurt.clear and hurt.points > 0):
     return (
       'So no degradation of the plain nets stands out here, and nothing for '
       'shortcuts to cure: the finding of the paper is not reproduced by these '
       'runs.'
     )
-  # What the residual nets may be harmed by, at the most.
-  most = kept.rise + _CLEAR * kept.spread
-  if most < hurt.rise / 10 and not (kept.clear and kept.rise > 0):
+  # By how much depth may harm the residual nets at the most.
+  most = kept.points + kept.spread
+  if most < hurt.points / 10 and not (kept.clear and kept.points > 0):
     return (
       'So depth harms the plain nets and not the residual ones: degradation, '
       'and its cure, as the paper has them.'
@@ -147,20 +134,13 @@ def _conclusion(hurt: Change, kept: Change) -> str:
       'So depth harms the plain nets: degradation is seen. Whether it harms '
       'the residual ones, these runs cannot tell.'
     )
-  if kept.rise < hurt.rise / 2:
-    share = 100 * kept.rise / hurt.rise
+  if kept.points < hurt.points / 2:
     return (
-      f'So depth harms both, the residual nets {share:.0f} % as much: '
-      f'degradation is seen, and shortcuts lessen it; they do not remove it '
-      f'here.'
+      f'So depth harms both, the residual nets '
+      f'{100 * kept.points / hurt.points:.0f} % as much: degradation is seen, '
+      f'and shortcuts lessen it; they do not remove it here.'
     )
   return (
     'So depth harms both, the residual nets not much less: degradation is '
     'seen, and no cure.'
   )
-
-
-def _standard_error(a: Sequence[float], b: Sequence[float]) -> float:
-  return (
-    statistics.variance(a) / len(a) + statistics.variance(b) / len(b)
-  ) ** 0.5

@@ -1,4 +1,4 @@
-"""Fig. 3 for any of the networks: a column of boxes each, from image to fc.
+"""Fig. 3 for any of the networks: one column of boxes each, image to fc.
 
   draw(('vgg19', 'plain34', 'resnet34'), pathlib.Path('fig3'))
 
@@ -9,9 +9,8 @@ shows what is trained.
 import dataclasses
 import itertools
 import pathlib
-import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from resnet_jax import models
 from resnet_jax.models import complexity
 from resnet_jax.models.complexity import Layer
 from resnet_jax.paper import architecture, figures
+from resnet_jax.paper.section import Section, printed_name
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
@@ -42,7 +42,7 @@ _TEXT = 8
 _LINE = 0.6
 _DOTS = 0.9
 
-# Tints, so that text in the page's own color is read on white and on black.
+# Tints let text in the page's own color be read on white and on black.
 _TINT = 0.35
 _COLORS = tuple(
   f'tab:{color}'
@@ -55,9 +55,9 @@ class Box:
   """A layer as it is drawn.
 
   Attributes:
-    kind: that of the `Layer`, or 'image'.
-    label: such as '3x3 conv, 128, /2'.
-    size: of its output maps, in pixels: what places it in the drawing.
+    kind: Kind of the `Layer`, or 'image'.
+    label: Text such as '3x3 conv, 128, /2'.
+    size: Height of its output maps in pixels, which places it in the drawing.
   """
 
   kind: str
@@ -70,9 +70,9 @@ class Shortcut:
   """A connection around a building block.
 
   Attributes:
-    before: index of the box whose output it takes.
-    after: index of the last box of the block.
-    grows: dimensions do, so that it is not the identity.
+    before: Index of the box whose output it takes.
+    after: Index of the last box of the block.
+    grows: Whether dimensions grow, so that it is not the identity.
   """
 
   before: int
@@ -85,16 +85,26 @@ class Column:
   """A network as it is drawn.
 
   Attributes:
-    title: as the paper writes it, such as 'plain-34'.
-    subtitle: its multiply-adds.
-    boxes: from the image to fc.
-    shortcuts: in order; none in a plain net.
+    title: Name in the paper, such as 'plain-34'.
+    subtitle: Number of multiply-adds.
+    boxes: Layers from the image to fc.
+    shortcuts: Shortcuts in order; none in a plain net.
   """
 
   title: str
   subtitle: str
   boxes: tuple[Box, ...]
   shortcuts: tuple[Shortcut, ...]
+
+
+def fig3(section: Section) -> list[str]:
+  """VGG-19, the plain net and the residual net of 34 layers."""
+  return section.figure(
+    lambda stem, _: draw(('vgg19', 'plain34', 'resnet34'), stem),
+    'Three columns of boxes, one for each layer: VGG-19, the plain net and the '
+    'residual net of 34 layers, whose shortcuts are arcs.',
+    'Drawn from the modules. Dotted shortcuts increase dimensions.',
+  )
 
 
 def draw(names: Sequence[str], stem: pathlib.Path) -> None:
@@ -104,7 +114,7 @@ def draw(names: Sequence[str], stem: pathlib.Path) -> None:
   are dotted where dimensions grow.
 
   Raises:
-    ValueError: there is no such network, or it has parallel branches.
+    ValueError: There is no such network, or it has parallel branches.
   """
   from matplotlib.figure import Figure
 
@@ -123,10 +133,10 @@ def draw(names: Sequence[str], stem: pathlib.Path) -> None:
 
 
 def column(name: str) -> Column:
-  """What is drawn of the network `name`.
+  """The network `name` as it is drawn.
 
   Raises:
-    ValueError: there is no such network, or it has parallel branches.
+    ValueError: There is no such network, or it has parallel branches.
   """
   model, shape = models.create(name), models.input_shape(name)
   layers = complexity.layers(model, shape, pools=True)
@@ -137,18 +147,11 @@ def column(name: str) -> Column:
   boxes = [Box('image', 'image', shape[0]), *map(_box, path)]
   residual = getattr(model, 'shortcut', None) is not None
   return Column(
-    title=_title(name, type(model).__name__),
+    title=printed_name(name),
     subtitle=_amount(sum(layer.macs for layer in layers)),
     boxes=tuple(boxes),
     shortcuts=tuple(_shortcuts(path)) if residual else (),
   )
-
-
-def _title(name: str, family: str) -> str:
-  if 'plain' in name:
-    family = 'plain'
-  depth = re.search(r'\d+$', name)
-  return f'{family}-{depth[0]}' if depth else family
 
 
 def _amount(macs: int) -> str:
@@ -208,7 +211,7 @@ def _by_size(boxes: Sequence[Box]) -> Iterator[tuple[int, list[Box]]]:
 
 def _draw_sizes(axes: 'Axes', tops: dict[int, float], width: float) -> None:
   left = 0.1
-  middle = {'va': 'center', 'linespacing': 1.4}
+  middle: dict[str, Any] = {'va': 'center', 'linespacing': 1.4}
   axes.text(left, _TITLE / 2, 'output\nsize', size=_TEXT, **middle)
   for size, top in tops.items():
     line = top - _SECTION_GAP / 2
@@ -221,7 +224,7 @@ def _draw_column(
 ) -> None:
   from matplotlib.path import Path
 
-  centered = {'ha': 'center', 'va': 'center'}
+  centered: dict[str, Any] = {'ha': 'center', 'va': 'center'}
   axes.text(x, 0.2, column.title, size=_TEXT + 3, weight='bold', **centered)
   axes.text(x, 0.4, column.subtitle, size=_TEXT, **centered)
   middles = _middles(column, tops)
@@ -267,20 +270,14 @@ def _draw_box(
 
 
 def _around(x: float, before: float, last: float) -> 'Path':
-  """From below the box at `before`, on the right, to below that at `last`."""
+  """An arc from below the box at `before` to below the box at `last`."""
   from matplotlib.path import Path
 
   start, end = before + _JOINT, last + _JOINT
   side = x + _BOX_WIDTH / 2
   turn = side + _BULGE
-  points = [
-    (x, start),
-    (side, start),
-    (turn, start),
-    (turn, end),
-    (side, end),
-    (x, end),
-  ]
+  points = [(x, start), (side, start), (turn, start)]
+  points += [(turn, end), (side, end), (x, end)]
   curve = [Path.CURVE4] * 3
   return Path(points, [Path.MOVETO, Path.LINETO, *curve, Path.LINETO])
 
@@ -288,17 +285,13 @@ def _around(x: float, before: float, last: float) -> 'Path':
 def _draw_arrows(
   axes: 'Axes', lines: Sequence['Path'], *, dotted: bool = False
 ) -> None:
-  """Lines that end in heads.
-
-  One shape for all of them keeps the SVG small.
-  """
+  """Draws lines that end in heads, as one shape to keep the SVG small."""
   from matplotlib.patches import PathPatch
   from matplotlib.path import Path
 
   if not lines:
     return
-
-  heads = [_head(*line.vertices[-2:]) for line in lines]
+  heads = [_head(*np.asarray(line.vertices)[-2:]) for line in lines]
   strokes = {'linestyle': ':', 'linewidth': _DOTS} if dotted else {}
   for paths, style in (
     (lines, {'fill': False, 'linewidth': _LINE} | strokes),

@@ -1,34 +1,32 @@
-"""The paper's figures, drawn from plain numbers: Figs. 1, 4, 6 and 7.
+"""The paper's Figs. 1, 4, 6 and 7, drawn from plain numbers.
 
-  curve = Curve('56-layer', train=[seed0, seed1], test=[...], depth=56)
-  error_curves([Panel('plain', [curve])], folder / 'figure6', note='one seed')
+  curve = Curve('ResNet-56', train=[seed0, seed1], test=[...], depth=56)
+  error_curves([Panel('residual nets', [curve])], folder / 'figure6')
 
-Each is written as PNG, on white, and as SVG, for pages and for print.
+Each is written as PNG, on white, and as SVG, which suits light and dark pages.
 """
 
+import contextlib
 import dataclasses
+import io
 import itertools
+import math
 import pathlib
+import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from resnet_jax.paper import error_lines
-from resnet_jax.paper.error_lines import Curve, Kind, Line, Panel
-from resnet_jax.paper.sheet import TEXT, Sheet, save, style
+from resnet_jax.runs import curves
+from resnet_jax.runs.curves import Line, Points
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
+  from matplotlib.figure import Figure
 
-__all__ = [
-  'Curve',
-  'Panel',
-  'ResponseSeries',
-  'error_curves',
-  'response_figure',
-  'save',
-]
+Split = Literal['train', 'test']
 
 # Near the paper's own, but each has a contrast of at least 3 to white and to
 # #111, and those that share a figure differ for colour-blind readers, too.
@@ -48,8 +46,77 @@ _COLORS = {
   1202: _PURPLE,
 }
 _LONG_RUN = 10_000  # steps, from which on the axis counts in 1e4
-# Points.
-_LABEL_GAP, _LABEL_SHIFT = 10.5, 13
+# Marks where the paper's curve ends, with the tip at the edge of the axes.
+_PAPER: dict[str, Any] = {'marker': 4, 'markersize': 6, 'linestyle': 'none'}
+_STYLE = {
+  'font.size': 9,
+  'axes.titlesize': 10,
+  'axes.grid': True,
+  'axes.spines.top': False,
+  'axes.spines.right': False,
+  'axes.linewidth': 0.7,
+  'grid.color': '#808080',
+  'grid.alpha': 0.25,
+  'grid.linewidth': 0.6,
+  'legend.fontsize': 9,
+  'legend.title_fontsize': 8,
+  'legend.frameon': False,
+  'lines.dashed_pattern': (3.2, 1.4),
+  # Letters are outlines: phones have other fonts.
+  'svg.fonttype': 'path',
+  'svg.hashsalt': 'resnet_jax',
+}
+# Black in the SVG follows the page where a screen is dark; paper is white.
+_SVG_STYLE = (
+  'svg{color:#000}'
+  '@media screen and (prefers-color-scheme:dark){svg{color:#ddd}}'
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+  """A network's errors over training.
+
+  Attributes:
+    label: Name of the network.
+    train: Errors of each seed while training.
+    test: Errors of each seed when tested; either may be empty.
+    depth: Number of layers, which gives the colour.
+    paper_end: Test error in % where the paper's curve ends; None: unknown.
+  """
+
+  label: str
+  train: Sequence[Points]
+  test: Sequence[Points]
+  depth: int
+  paper_end: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Panel:
+  """Curves on one pair of axes; `splits` says which lines of them are drawn."""
+
+  title: str
+  curves: Sequence[Curve]
+  splits: tuple[Split, ...] = ('train', 'test')
+
+  def lines(self) -> list['_Drawn']:
+    """The lines of all curves that have points, training before testing."""
+    return [
+      (
+        curve,
+        split,
+        curves.mean_over_seeds(
+          getattr(curve, split), training=split == 'train'
+        ),
+      )
+      for curve in self.curves
+      for split in self.splits
+      if any(getattr(curve, split))
+    ]
+
+
+_Drawn = tuple[Curve, Split, Line]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,121 +134,130 @@ def error_curves(
   stem: pathlib.Path,
   *,
   ylim: tuple[float, float] = (0, 20),
-  xlabel: str = 'iter. (1e4)',
   test_name: str = 'test',
-  dashed: bool = True,
   note: str = '',
 ) -> None:
-  """Figs. 1, 4 and 6: training thin, testing bold; the mean over seeds.
+  """Draws Figs. 1, 4 and 6: training thin, testing bold; the mean over seeds.
 
   Args:
-    panels: side by side; those without a line are left out.
-    stem: of the files, without suffix.
-    ylim: % that the axes share; they are widened where lines would end beyond.
-    xlabel: of runs of 10,000 steps and more. Shorter ones count steps.
-    test_name: what the bold lines are called.
-    dashed: whether the thin ones are, as in Fig. 6.
-    note: written below.
+    panels: Panels side by side; those without a line are left out.
+    stem: Path of the files, without suffix.
+    ylim: Range in % that the axes share, widened where lines would end beyond.
+    test_name: What the bold lines are called.
+    note: Text below the axes.
 
   Raises:
-    ValueError: no panel has a line, or the seeds of a curve share no step.
+    ValueError: No panel has a line, or the seeds of a curve share no step.
   """
-  drawn = [(panel, error_lines.lines_of(panel)) for panel in panels]
-  drawn = [(panel, lines) for panel, lines in drawn if lines]
+  from matplotlib.figure import Figure
+
+  drawn = [(panel.title, panel.lines()) for panel in panels]
+  drawn = [(title, lines) for title, lines in drawn if lines]
   if not drawn:
     raise ValueError(f'{stem.name}: no panel has a curve to draw')
   every = [line for _, lines in drawn for line in lines]
-  last = max(line.steps[-1] for line in every)
-  scale, xlabel = (1e4, xlabel) if last >= _LONG_RUN else (1, 'steps')
-  limits = error_lines.limits(every, ylim)
-  colors = _colors(line.curve.depth for line in every)
+  long = max(line.steps[-1] for _, _, line in every) >= _LONG_RUN
+  unit, xlabel = (1e4, 'iter. (1e4)') if long else (1, 'steps')
+  colors = _colors(curve.depth for curve, _, _ in every)
+  width = {1: 4.5, 2: 6.6}.get(len(drawn), 2.9 * len(drawn))
   with style():
-    widest = max(len(line.curve.label) for line in every)
-    legend = _error_legend(every, test_name, dashed)
-    sheet = Sheet(
-      len(drawn),
-      width=3.0 if len(drawn) < 3 else 2.4,
-      height=2.7,
-      right=(_LABEL_SHIFT + widest * 0.62 * TEXT) / 72 + 0.1,
-      legend_rows=2 if len(drawn) == 1 and len(legend) > 3 else 1,
-      note=note,
-    )
-    for axes, (panel, lines) in zip(sheet.axes, drawn, strict=True):
-      for line in lines:
-        _draw_line(axes, line, colors[line.curve.depth], scale, dashed)
-      end = max(line.steps[-1] for line in lines) / scale
-      axes.set(title=panel.title, xlabel=xlabel, xlim=(0, end), ylim=limits)
-      axes.locator_params(integer=True, nbins=7)
-      axes.tick_params('y', labelleft=axes is sheet.axes[0])
-      _label_ends(axes, lines, colors, scale, sheet.height * 72)
-    sheet.axes[0].set_ylabel('error (%)')
-    sheet.legend(legend)
-    save(sheet.figure, stem)
+    figure = Figure(figsize=(width, 3.8), layout='constrained')
+    all_axes = figure.subplots(1, len(drawn), sharey=True, squeeze=False)[0]
+    for axes, (title, lines) in zip(all_axes, drawn, strict=True):
+      _draw_panel(axes, lines, colors, unit)
+      axes.set(title=title, xlabel=xlabel)
+    all_axes[0].set(ylabel='error (%)', ylim=_limits(every, ylim))
+    _legend(figure, _error_handles(every, colors, test_name), note)
+    save(figure, stem)
 
 
 def response_figure(
   series: Sequence[ResponseSeries], stem: pathlib.Path, *, note: str = ''
 ) -> None:
-  """Fig. 7: in the order of layers above, from the greatest down below.
+  """Draws Fig. 7: in the order of layers above, from the greatest down below.
 
   Args:
-    series: plain nets are dashed, residual ones solid.
-    stem: of the files, without suffix.
-    note: written below.
+    series: Networks; plain ones are dashed, residual ones solid.
+    stem: Path of the files, without suffix.
+    note: Text below the axes.
 
   Raises:
-    ValueError: there is none, or one that is empty or of another kind.
+    ValueError: There is no series, or one that is empty.
   """
+  from matplotlib.figure import Figure
   from matplotlib.ticker import LogLocator
 
-  if not series:
+  if not series or not all(len(one.stds) for one in series):
     raise ValueError(f'{stem.name}: there are no responses to draw')
-  for one in series:
-    if not len(one.stds) or one.kind not in ('plain', 'residual'):
-      raise ValueError(
-        f'{stem.name}: {one.label} is {one.kind!r}, with {len(one.stds)} '
-        f"layers; it must be 'plain' or 'residual', with at least one"
-      )
   colors = _colors(one.depth for one in series)
   everything = np.concatenate([one.stds for one in series])
-  # One net whose responses explode would flatten all others.
-  log = everything.max() > 10 * np.median(everything)
   with style():
-    rows = -(-len(series) // 5)
-    sheet = Sheet(
-      1,
-      width=5.4,
-      height=1.7,
-      rows=2,
-      right=0.2,
-      legend_rows=rows,
-      titles=False,
-      note=note,
-    )
-    top, bottom = sheet.axes
+    figure = Figure(figsize=(6, 5), layout='constrained')
+    top, bottom = figure.subplots(2, 1, sharex=True, sharey=True)
     for one in series:
-      _draw_responses(top, one, one.stds, colors[one.depth])
-      _draw_responses(
-        bottom, one, sorted(one.stds, reverse=True), colors[one.depth]
-      )
-    top.set_xlabel('layer index (original)')
-    bottom.set_xlabel('layer index (sorted by magnitude)')
-    layers = max(len(one.stds) for one in series)
-    for axes in sheet.axes:
-      axes.set(ylabel='std', xlim=(1, max(layers, 2)))
-      if log:
+      for axes, stds in ((top, one.stds), (bottom, sorted(one.stds)[::-1])):
+        axes.plot(
+          range(1, len(stds) + 1),
+          stds,
+          color=colors[one.depth],
+          linewidth=1.5,
+          linestyle='--' if one.kind == 'plain' else '-',
+          marker='o' if len(stds) == 1 else None,
+          label=one.label,
+        )
+    top.set(xlabel='layer index (original)', ylabel='std')
+    bottom.set(xlabel='layer index (sorted by magnitude)', ylabel='std')
+    top.tick_params('x', labelbottom=True)
+    top.set_xlim(1, max(2, *(len(one.stds) for one in series)))
+    # One net whose responses explode would flatten all others.
+    if everything.max() > 10 * np.median(everything):
+      for axes in (top, bottom):
         axes.set(ylabel='std (log scale)', yscale='log')
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter('{x:g}')
         axes.yaxis.set_minor_formatter('')
-      else:
-        axes.set_ylim(bottom=0)
-    sheet.legend(top.get_lines())
-    save(sheet.figure, stem)
+    else:
+      top.set_ylim(bottom=0)
+    _legend(figure, top.get_lines(), note)
+    save(figure, stem)
+
+
+def style() -> contextlib.AbstractContextManager[None]:
+  """Our style on Matplotlib's defaults, whatever the user's settings are."""
+  import matplotlib.style
+
+  return matplotlib.style.context(['default', _STYLE])
+
+
+def save(figure: 'Figure', stem: pathlib.Path) -> None:
+  """Writes `stem`.png on white, and `stem`.svg on whatever is behind it.
+
+  The same figure gives the same bytes.
+
+  Args:
+    figure: A figure in which black stands for the ink of the page.
+    stem: Path of the files, without suffix.
+  """
+  content = io.StringIO()
+  with style():
+    png = stem.with_name(f'{stem.name}.png')
+    figure.savefig(png, dpi=150, facecolor='white', metadata={'Software': None})
+    absent = dict.fromkeys(('Date', 'Creator', 'Format', 'Type'))
+    figure.savefig(content, format='svg', transparent=True, metadata=absent)
+  text = content.getvalue().replace('#000000', 'currentColor')
+  # Matplotlib leaves a fill out where it is black, the default.
+  text = text.replace('<svg ', '<svg fill="currentColor" ', 1)
+  opening = '<style type="text/css">'
+  text = text.replace(opening, opening + _SVG_STYLE, 1)
+  # Hundredths of a point are enough for outlines.
+  text = re.sub(
+    r' d="[^"]*"', lambda d: re.sub(r'(\.\d\d)\d+', r'\1', d[0]), text
+  )
+  stem.with_name(f'{stem.name}.svg').write_text(text, encoding='utf-8')
 
 
 def _colors(depths: Iterable[int]) -> dict[int, str]:
-  """By depth: the same in all figures, and a free one for other depths."""
+  """Colors by depth: the same in all figures, and a free one for others."""
   depths = sorted(set(depths))
   colors = {depth: _COLORS[depth] for depth in depths if depth in _COLORS}
   every = dict.fromkeys(_COLORS.values())
@@ -192,117 +268,78 @@ def _colors(depths: Iterable[int]) -> dict[int, str]:
   }
 
 
-def _draw_line(
-  axes: 'Axes', line: Line, color: str, scale: float, dashed: bool
+def _draw_panel(
+  axes: 'Axes', lines: Sequence[_Drawn], colors: dict[int, str], unit: float
 ) -> None:
-  x = line.steps / scale
-  axes.plot(
-    x,
-    line.mean,
-    color=color,
-    # A single point would draw no line.
-    marker='o' if len(x) == 1 else None,
-    **_look(line.kind, dashed),
-  )
-  if line.seeds > 1:
-    axes.fill_between(
-      x, line.least, line.greatest, color=color, alpha=0.18, linewidth=0
-    )
-  if line.paper_end is not None:
-    axes.plot(
-      1,
-      line.paper_end,
-      transform=axes.get_yaxis_transform(),
-      clip_on=False,
-      color=color,
-      **_PAPER,
-    )
+  for curve, split, line in lines:
+    color, training = colors[curve.depth], split == 'train'
+    curves.draw_line(axes, line, training=training, color=color, unit=unit)
+    if split == 'test' and curve.paper_end is not None:
+      axes.plot(
+        1,
+        curve.paper_end,
+        transform=axes.get_yaxis_transform(),
+        clip_on=False,
+        color=color,
+        **_PAPER,
+      )
+  axes.set_xlim(0, max(line.steps[-1] for _, _, line in lines) / unit)
+  axes.locator_params('x', integer=True, nbins=7)
 
 
-_LEADER = {
-  'arrowstyle': '-',
-  'linewidth': 0.6,
-  'shrinkA': 0,
-  'shrinkB': 0,
-  'relpos': (0, 0.5),
-}
-# The tip is at the edge of the axes.
-_PAPER = {'marker': 4, 'markersize': 6, 'linestyle': 'none'}
+def _limits(
+  lines: Iterable[_Drawn], ylim: tuple[float, float]
+) -> tuple[float, float]:
+  """`ylim`, widened to hold the ends of all lines.
+
+  All curves begin far above, and the paper cuts them there; so only the median
+  counts of the last three quarters of a run.
+  """
+  low, high = ylim
+  ends: list[float] = []
+  for curve, split, line in lines:
+    late = line.mean[line.steps >= line.steps[-1] / 4]
+    ends += [line.least[-1], line.greatest[-1], float(np.median(late))]
+    if split == 'test' and curve.paper_end is not None:
+      ends.append(curve.paper_end)
+  if 1.1 * max(ends) > high:
+    high = min(100, 10 * math.ceil(1.1 * max(ends) / 10))
+  return (low if min(ends) >= low else 0), high
 
 
-def _look(kind: Kind, dashed: bool) -> dict[str, Any]:
-  if kind == 'test':
-    return {'linewidth': 2.0}
-  return {'linewidth': 0.9, 'linestyle': '--' if dashed else '-'}
-
-
-def _label_ends(
-  axes: 'Axes',
-  lines: Sequence[Line],
+def _error_handles(
+  lines: Sequence[_Drawn],
   colors: dict[int, str],
-  scale: float,
-  height: float,
-) -> None:
-  """Writes each curve's label right of its end, `height` points of axes."""
-  from matplotlib.transforms import ScaledTranslation
-
-  # Of a curve's lines, the last: testing comes after training.
-  lines = list({id(line.curve): line for line in lines}.values())
-  low, high = axes.get_ylim()
-  ends = [np.clip(line.mean[-1], low, high) for line in lines]
-  places = [(end - low) / (high - low) * height for end in ends]
-  heights = error_lines.spread(places, _LABEL_GAP, height)
-  for line, end, place, y in zip(lines, ends, places, heights, strict=True):
-    color, x = colors[line.curve.depth], line.steps[-1] / scale
-    touches = abs(y - place) < 2 and x == axes.get_xlim()[1]
-    shift = ScaledTranslation(
-      _LABEL_SHIFT / 72, y / 72, axes.figure.dpi_scale_trans
-    )
-    axes.annotate(
-      line.curve.label,
-      (x, end),
-      (1, 0),
-      textcoords=axes.transAxes + shift,
-      va='center',
-      color=color,
-      annotation_clip=False,
-      arrowprops=None if touches else _LEADER | {'color': color},
-    )
-
-
-def _draw_responses(
-  axes: 'Axes', series: ResponseSeries, stds: Sequence[float], color: str
-) -> None:
-  axes.plot(
-    range(1, len(stds) + 1),
-    stds,
-    color=color,
-    linewidth=1.5,
-    linestyle='--' if series.kind == 'plain' else '-',
-    marker='o' if len(stds) == 1 else None,
-    label=series.label,
-  )
-
-
-def _error_legend(
-  lines: Sequence[Line], test_name: str, dashed: bool
+  test_name: str,
 ) -> list[Any]:
-  """What the kinds of line and mark mean, of those that there are."""
+  """What the colors, the kinds of line and the marks mean."""
   from matplotlib.lines import Line2D
   from matplotlib.patches import Patch
 
-  kinds = {line.kind for line in lines}
-  handles = [
-    Line2D([], [], color=_BLACK, label=label, **_look(kind, dashed))
-    for kind, label in (('train', 'training'), ('test', test_name))
-    if kind in kinds
+  handles: list[Any] = [
+    Line2D([], [], color=colors[depth], linewidth=2, label=f'{depth} layers')
+    for depth in sorted(colors)
   ]
-  if any(line.paper_end is not None for line in lines):
-    label = 'paper, at the end'
-    handles.append(Line2D([], [], color=_BLACK, label=label, **_PAPER))
-  seeds = sorted({line.seeds for line in lines} - {1})
+  splits = {split for _, split, _ in lines}
+  for split, label in (('train', 'training'), ('test', test_name)):
+    if split in splits:
+      look = curves.style(training=split == 'train')
+      handles.append(Line2D([], [], color=_BLACK, label=label, **look))
+  if any(curve.paper_end is not None for curve, _, _ in lines):
+    handles.append(Line2D([], [], color=_BLACK, label='paper', **_PAPER))
+  seeds = sorted({line.seeds for _, _, line in lines} - {1})
   if seeds:
-    count = ' or '.join(map(str, seeds))
-    label = f'range of {count} seeds'
+    label = f'range of {" or ".join(map(str, seeds))} seeds'
     handles.append(Patch(color=_BLACK, alpha=0.18, linewidth=0, label=label))
   return handles
+
+
+def _legend(figure: 'Figure', handles: Sequence[Any], note: str) -> None:
+  """Puts the legend below all axes, where it hides nothing, with the note."""
+  width = figure.get_figwidth()
+  figure.legend(
+    handles=handles,
+    loc='outside lower center',
+    ncols=int(width / 1.5),
+    title='\n'.join(textwrap.wrap(note, int(15 * width))) or None,
+  )

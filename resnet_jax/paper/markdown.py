@@ -1,141 +1,111 @@
-"""A document as GitHub-flavored Markdown, as readable in its source.
+"""Tables, commands and names as Markdown, and numbers as they stand in it.
 
-file.write_text(markdown.render(document, file.parent))
+  table(('network', '>error'), [(escape(name), number(8.754))])
+
+The sections of the report are written in this alone; `report` shows them as a
+page, as a file, and on a terminal.
 """
 
-import itertools
-import os
-import pathlib
 import re
-import urllib.parse
-from collections.abc import Iterator, Sequence
+import shlex
+import statistics
+from collections.abc import Sequence
 
-from resnet_jax.paper.document import (
-  Block,
-  Command,
-  Document,
-  Figure,
-  Paragraph,
-  Section,
-  Table,
-  numeric_columns,
-  split_code,
-)
+MISSING = '\N{EN DASH}'
+_MINUS = '\N{MINUS SIGN}'
+_COMMAND_WIDTH = 76  # fits a terminal of 80 columns with a margin
 
 
-def render(document: Document, relative_to: pathlib.Path) -> str:
-  """The Markdown, with figures linked from the folder `relative_to`.
+def escape(text: str) -> str:
+  """`text` on one line, such that Markdown shows it literally.
+
+  HTML in it is shown, too, by a renderer that does not let HTML pass.
+  """
+  line = re.sub(r'([\\`*{}\[\]<>~&$|#!])', r'\\\1', ' '.join(text.split()))
+  # Within a word it is literal.
+  line = re.sub(r'(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])', r'\\_', line)
+  # At the start of a line these would make a list or a rule.
+  return re.sub(r'^(\d*)([+.)=-])', r'\1\\\2', line)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+  """A table that is aligned in its source, too.
+
+  Args:
+    columns: The header; a leading '>' aligns that column to the right.
+    rows: Cells in Markdown, one for each column.
 
   Raises:
-    UserError: the file of a figure is missing.
+    ValueError: A row has more or fewer cells than the header.
   """
-  head = [f'# {_inline(document.title)}', _paragraph(document.lead)]
-  if document.facts:
-    head.append(
-      '\n'.join(
-        f'- {_inline(name)}: {_inline(value)}' for name, value in document.facts
+  right = [name.startswith('>') for name in columns]
+  lines = [[name.removeprefix('>') for name in columns], *map(list, rows)]
+  for line in lines:
+    if len(line) != len(columns):
+      raise ValueError(
+        f'the row of {(line or ["nothing"])[0]!r} has {len(line)} cells and '
+        f'the header {len(columns)}'
       )
-    )
-  sections = itertools.chain.from_iterable(
-    _section(section, relative_to) for section in document.sections
-  )
-  return '\n\n'.join([*head, *sections]) + '\n'
-
-
-def _section(section: Section, folder: pathlib.Path) -> Iterator[str]:
-  # A renderer of Markdown makes ids of headings by rules of its own.
-  yield f'<a id="{section.key}"></a>'
-  yield f'## {_inline(section.title)}'
-  yield _label(section.label)
-  for block in section.blocks:
-    yield from _block(block, section.label, folder)
-
-
-def _block(block: Block, label: str, folder: pathlib.Path) -> Iterator[str]:
-  match block:
-    case Paragraph(text):
-      yield _paragraph(text)
-    case Command():
-      yield _command(block)
-    case Table():
-      yield from _table(block, label)
-    case Figure():
-      yield _picture(block, folder)
-      yield f'{_inline(block.caption)} {_label(label)}'
-
-
-def _command(command: Command) -> str:
-  runs = re.findall('`{3,}', command.text)
-  fence = max((run + '`' for run in runs), key=len, default='```')
-  return f'{fence}bash\n{command.text.strip()}\n{fence}'
-
-
-def _table(table: Table, label: str) -> Iterator[str]:
-  yield f'{_inline(table.caption)} {_label(label)}'
-  rows = [
-    [_in_cell(text) for text in row]
-    for row in (
-      table.header,
-      *([cell.text for cell in row] for row in table.rows),
-    )
-  ]
-  # A rule is at least three characters wide.
-  widths = [max(3, *map(len, column)) for column in zip(*rows, strict=True)]
-  right = numeric_columns(table)
+  widths = [max(3, *map(len, cells)) for cells in zip(*lines, strict=True)]
   rule = [
-    '-' * (width - 1) + ':' if flush else '-' * width
+    '-' * (width - 1) + (':' if flush else '-')
     for width, flush in zip(widths, right, strict=True)
   ]
-  yield '\n'.join(
-    _row(row, widths, right) for row in (rows[0], rule, *rows[1:])
-  )
-  for note in table.notes:
-    yield _command(note) if isinstance(note, Command) else _paragraph(note)
-
-
-def _row(
-  row: Sequence[str], widths: Sequence[int], right: Sequence[bool]
-) -> str:
-  cells = (
-    text.rjust(width) if flush else text.ljust(width)
-    for text, width, flush in zip(row, widths, right, strict=True)
-  )
-  return f'| {" | ".join(cells)} |'
-
-
-def _picture(figure: Figure, folder: pathlib.Path) -> str:
-  # The PNG, since it has a ground of its own: a reader's theme for Markdown and
-  # the theme that an SVG takes from the system need not agree.
-  png, svg = (
-    urllib.parse.quote(
-      pathlib.Path(os.path.relpath(figure.file(suffix), folder)).as_posix()
+  return '\n'.join(
+    '| '
+    + ' | '.join(
+      cell.rjust(width) if flush else cell.ljust(width)
+      for cell, width, flush in zip(line, widths, right, strict=True)
     )
-    for suffix in ('.png', '.svg')
-  )
-  return f'[![{_inline(figure.alt)}]({png})]({svg})'
-
-
-def _label(label: str) -> str:
-  return f'**{_inline(label)}**'
-
-
-def _paragraph(text: str) -> str:
-  line = _inline(text)
-  # At the start of a line these would be a heading, a list or a quotation.
-  return re.sub(r'^(\d*)([#+.)=-])', r'\1\\\2', line)
-
-
-def _in_cell(text: str) -> str:
-  lines = (_inline(line).replace('|', '\\|') for line in text.split('\n'))
-  return '<br>'.join(lines)
-
-
-def _inline(text: str) -> str:
-  return ''.join(
-    f'`{piece}`' if code else _literal(piece)
-    for piece, code in split_code(' '.join(text.split()))
+    + ' |'
+    for line in (lines[0], rule, *lines[1:])
   )
 
 
-def _literal(text: str) -> str:
-  return re.sub(r'([\\`*_{}\[\]<>~&$])', r'\\\1', text)
+def command(words: Sequence[str]) -> str:
+  """A command to copy, broken between words where it is too long."""
+  lines = ['']
+  for word in map(shlex.quote, words):
+    # Two columns are for the backslash.
+    if lines[-1].strip() and len(lines[-1] + word) + 2 > _COMMAND_WIDTH:
+      lines.append('  ')
+    lines[-1] += f'{word} '
+  text = ' \\\n'.join(line.rstrip() for line in lines)
+  longest = max(map(len, re.findall('`+', text)), default=0)
+  fence = '`' * max(3, longest + 1)
+  return f'{fence}bash\n{text}\n{fence}'
+
+
+def number(value: float | None, digits: int = 2) -> str:
+  """Formats like '6.97'; None is a dash."""
+  if value is None:
+    return MISSING
+  return f'{value:.{digits}f}'.replace('-', _MINUS)
+
+
+def difference(ours: float | None, paper: float | None, digits: int = 2) -> str:
+  """Formats like '+0.32' or '\N{MINUS SIGN}0.10'; a dash where one is None."""
+  if ours is None or paper is None:
+    return MISSING
+  # A reader who subtracts what is printed gets what is printed.
+  shown = round(ours, digits) - round(paper, digits)
+  text = number(abs(shown), digits)
+  if float(text) == 0:
+    return text
+  return ('+' if shown > 0 else _MINUS) + text
+
+
+def mean_std(values: Sequence[float], digits: int = 2) -> str:
+  """Formats like '6.61 \N{PLUS-MINUS SIGN} 0.16', with the sample deviation.
+
+  One value stands alone, and none is a dash.
+  """
+  if len(values) < 2:
+    return number(values[0] if values else None, digits)
+  mean, std = statistics.fmean(values), statistics.stdev(values)
+  return f'{number(mean, digits)} \N{PLUS-MINUS SIGN} {number(std, digits)}'
+
+
+def strong(text: str) -> str:
+  """Bold text; a dash stays as light as it is."""
+  return text if text == MISSING else f'**{text}**'

@@ -1,34 +1,76 @@
-"""All tables and figures as one page, and as Markdown, from records alone."""
+"""All tables and figures: each as a section of Markdown, or all as a report.
+
+  text = section(targets.find('table6'), root, Scale(), root / 'figures')
+  write(root, folder)
+
+Ours come from the records of runs alone.
+"""
 
 import itertools
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from resnet_jax.console import console
 from resnet_jax.errors import UserError
-from resnet_jax.paper import html, markdown
-from resnet_jax.paper.document import Document, Section
+from resnet_jax.paper import curves, render, tables
+from resnet_jax.paper.degradation import degradation
+from resnet_jax.paper.drawing import fig3
+from resnet_jax.paper.markdown import escape
 from resnet_jax.paper.records import Record
 from resnet_jax.paper.runs import Scale
-from resnet_jax.paper.sections import build
+from resnet_jax.paper.section import Section
 from resnet_jax.paper.selection import select
-from resnet_jax.paper.targets import TARGETS, runs_of
+from resnet_jax.paper.targets import TARGETS, Target, runs_of
+
+_BUILDERS = {
+  'table1': tables.table1,
+  'table2': tables.table2,
+  'table3': tables.table3,
+  'table4': tables.table4,
+  'table5': tables.table5,
+  'table6': tables.table6,
+  'fig1': curves.fig1,
+  'fig3': fig3,
+  'fig4': curves.fig4,
+  'fig6': curves.fig6,
+  'fig7': curves.fig7,
+  'degradation': degradation,
+}
+assert _BUILDERS.keys() == TARGETS.keys()
 
 _TITLE = 'Deep Residual Learning for Image Recognition, reproduced'
 _LEAD = (
   "The paper's tables and figures (He, Zhang, Ren, Sun, 2015) beside what "
-  '`resnet_jax` gives. Ours is made from the records of runs, and nothing of '
-  'it is typed in; a dash is what has not been run, or what the paper does not '
-  'give.'
+  '`resnet_jax` gives. Ours are made from the records of runs, and nothing of '
+  'them is typed in; a dash is what has not been run, or what the paper does '
+  'not give.'
 )
+
+
+def section(
+  target: Target, root: pathlib.Path, scale: Scale, figures: pathlib.Path
+) -> str:
+  """The Markdown of a table or figure: the paper's numbers beside ours.
+
+  Args:
+    target: The table or figure.
+    root: Folder of the runs.
+    scale: Which runs are shown; by default the full ones, or else the longest.
+    figures: Folder to draw in.
+
+  Raises:
+    UserError: The scale means nothing for the target, or a figure cannot be
+      written.
+  """
+  return _written(_section(target, root, scale, figures, None))
 
 
 def write(root: pathlib.Path, folder: pathlib.Path) -> list[pathlib.Path]:
   """Writes `report.html`, `report.md` and the figures of the Markdown.
 
   Args:
-    root: of the runs.
-    folder: to write to.
+    root: Folder of the runs.
+    folder: Folder to write to.
 
   Returns:
     The two files.
@@ -36,68 +78,82 @@ def write(root: pathlib.Path, folder: pathlib.Path) -> list[pathlib.Path]:
   Raises:
     UserError: `folder` cannot be written to.
   """
+  page, file = folder / 'report.html', folder / 'report.md'
   try:
     folder.mkdir(parents=True, exist_ok=True)
-    document = Document(
-      _TITLE,
-      _LEAD,
-      list(_sections(root, folder / 'figures')),
-      _facts(root),
+    made, texts = [], []
+    for number, target in enumerate(TARGETS.values(), 1):
+      console.progress(f'{target.name}: {number} of {len(TARGETS)} ...')
+      one = _section(target, root, Scale(), folder / 'figures', folder)
+      made.append(one)
+      texts.append(_written(one))
+    console.clear()
+    lead = '\n\n'.join([f'# {_TITLE}', _LEAD, '\n'.join(_facts(made))])
+    contents = '\n'.join(
+      f'- [{escape(one.title)}](#{render.anchor(one.title)})  \n'
+      f'  {escape(one.label)}'
+      for one in made
     )
-    files = [folder / 'report.html', folder / 'report.md']
-    files[0].write_text(html.render(document), encoding='utf-8')
-    files[1].write_text(markdown.render(document, folder), encoding='utf-8')
+    shown = render.page(_TITLE, lead, contents, texts, folder=folder)
+    page.write_text(shown, encoding='utf-8')
+    whole = '\n\n'.join([lead, contents, *texts])
+    file.write_text(f'{whole}\n', encoding='utf-8')
   except OSError as e:
     raise UserError(
       f'--output {folder} cannot be written to: {e.strerror or e}; name '
       f'another folder'
     ) from e
-  return files
+  return [page, file]
 
 
-def _sections(root: pathlib.Path, figures: pathlib.Path) -> Iterator[Section]:
-  for number, target in enumerate(TARGETS.values(), 1):
-    console.progress(f'{target.name}: {number} of {len(TARGETS)} ...')
-    yield build(target, root, Scale(), figures)
-  console.clear()
+def _section(
+  target: Target,
+  root: pathlib.Path,
+  scale: Scale,
+  figures: pathlib.Path,
+  relative_to: pathlib.Path | None,
+) -> Section:
+  if root.exists() and not root.is_dir():
+    raise UserError(f'--runs={root} is not a folder; name that of the runs')
+  selected = tuple(
+    select(root, member, scale) for member, _ in runs_of(target, scale)
+  )
+  return Section(target, root, scale, figures, relative_to, selected)
 
 
-def _facts(root: pathlib.Path) -> list[tuple[str, str]]:
-  """What all records have been made with."""
-  records = _all(root)
+def _written(one: Section) -> str:
+  blocks = _BUILDERS[one.target.name](one)
+  heading = f'## {escape(one.title)}'
+  return '\n\n'.join([heading, f'**{escape(one.label)}**', *blocks])
+
+
+def _facts(sections: Sequence[Section]) -> Iterator[str]:
+  """What all records have been made with, as items of a list."""
+  records: dict[pathlib.Path, Record] = {
+    record.folder: record
+    for section in sections
+    for one in section.selected
+    for record in one.records
+  }
   if not records:
-    return [('Records', f'none in {root}')]
-  seconds = sum(record.seconds for record in records)
-  environments = [record.content['environment'] for record in records]
-  hardware = {
-    f'{e["devices"]} x {e["device"]} ({e["cpus"]} CPU cores)'
-    for e in environments
+    yield '- Records: none yet'
+    return
+  hours = sum(record.seconds for record in records.values()) / 3600
+  environments = [r.content['environment'] for r in records.values()]
+  facts = {
+    'Records': [f'{len(records)} runs, {hours:,.1f} hours in all'],
+    'Hardware': [
+      f'{e["devices"]} x {e["device"]} ({e["cpus"]} CPU cores)'
+      for e in environments
+    ],
+    'Versions': [
+      f'{name} {version}'
+      for name, version in itertools.chain.from_iterable(
+        e['packages'].items() for e in environments
+      )
+      if name in ('jax', 'flax', 'optax') and version
+    ],
+    'Commits': [str(e['commit']) for e in environments],
   }
-  packages = {
-    f'{name} {version}'
-    for e in environments
-    for name, version in e['packages'].items()
-    if name in ('jax', 'flax', 'optax') and version
-  }
-  return [
-    (
-      'Records',
-      f'{len(records)} runs, {seconds / 3600:,.1f} hours in all',
-    ),
-    ('Hardware', '; '.join(sorted(hardware))),
-    ('Versions', ', '.join(sorted(packages))),
-    ('Commits', ', '.join(sorted({str(e['commit']) for e in environments}))),
-  ]
-
-
-def _all(root: pathlib.Path) -> list[Record]:
-  """Of all targets, each once."""
-  by_folder = {}
-  for target in TARGETS.values():
-    chosen = [
-      select(root, member, Scale()).records
-      for member, _ in runs_of(target, Scale())
-    ]
-    for record in itertools.chain.from_iterable(chosen):
-      by_folder[record.folder] = record
-  return list(by_folder.values())
+  for name, values in facts.items():
+    yield f'- {name}: {escape(", ".join(sorted(set(values))))}'

@@ -1,193 +1,295 @@
-"""Tables 2 to 6: errors at the end of training, the paper's beside ours."""
+"""Tables 1 to 6 as Markdown: the paper's numbers beside ours."""
 
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from resnet_jax.paper import published, records
-from resnet_jax.paper.context import (
-  PERCENT,
-  Context,
-  cell_of,
-  how_of,
-  key_of,
-  mean,
-  pair,
-)
-from resnet_jax.paper.document import (
-  Block,
-  Cell,
-  Command,
-  Table,
+from resnet_jax.paper.architecture import Summary, summary
+from resnet_jax.paper.markdown import (
+  command,
   difference,
+  escape,
   mean_std,
   number,
+  strong,
 )
-from resnet_jax.paper.runs import Run
+from resnet_jax.paper.section import Section, how_of, printed_name
 from resnet_jax.paper.targets import runs_of
+
+_DEPTHS = (20, 32, 44, 56, 110)
+_CIFAR = (
+  *(f'cifar_plain{depth}' for depth in _DEPTHS),
+  *(f'cifar_resnet{depth}' for depth in (*_DEPTHS, 1202)),
+)
+# Networks for ImageNet, in the variants that differ in size.
+_IMAGENET: tuple[tuple[str, dict[str, str]], ...] = (
+  *((name, {}) for name in ('plain18', 'plain34')),
+  *(
+    (name, {'shortcut': option})
+    for name in ('resnet18', 'resnet34')
+    for option in 'ABC'
+  ),
+  *(
+    (name, {'version': version})
+    for name in ('resnet50', 'resnet101', 'resnet152')
+    for version in ('v1', 'v1.5')
+  ),
+  *((name, {}) for name in ('alexnet', 'vgg16', 'vgg19', 'googlenet')),
+)
+
+
+def table1(section: Section) -> list[str]:
+  """Layers, parameters and arithmetic of all networks."""
+  nets = {name: summary(f'resnet{name[7:]}') for name in published.STAGES}
+  rows = [
+    [
+      row[0].name,
+      str(row[0].output_size),
+      *(_unbroken(stage.text) for stage in row),
+    ]
+    for row in zip(*(net.stages for net in nets.values()), strict=True)
+  ]
+  others = [
+    f'{stage.name} of {name} is {text}'
+    for name, net in nets.items()
+    for stage, text in zip(net.stages, published.STAGES[name], strict=True)
+    if stage.text != text
+  ]
+  words = f'other cells: {", ".join(others)}' if others else 'the same cells'
+  columns = [
+    'stage',
+    '>size',
+    *(f'{net.depth} layers' for net in nets.values()),
+  ]
+  caption = 'Layers of the residual networks; the plain ones have the same'
+  return [
+    *section.table(caption, columns, rows),
+    escape(f"The paper's Table 1 has {words}."),
+    *_imagenet_sizes(section),
+    *_cifar_sizes(section),
+  ]
+
+
+def _unbroken(text: str) -> str:
+  """The layers of a cell, each of which stays on one line."""
+  return (
+    escape(text)
+    .replace(', ', ',\N{NO-BREAK SPACE}')
+    .replace(' x ', '\N{NO-BREAK SPACE}x\N{NO-BREAK SPACE}')
+  )
+
+
+def _imagenet_sizes(section: Section) -> list[str]:
+  rows = []
+  for name, variant in _IMAGENET:
+    net = summary(name, **variant)
+    # The paper gives the FLOPs of one variant of each depth.
+    column = printed_name(name.replace('plain', 'resnet'))
+    of_paper = variant in ({}, {'shortcut': 'A'}, {'version': 'v1'})
+    paper = published.FLOPS.get(column) if of_paper else None
+    rows.append(
+      [
+        ' '.join([name, *variant.values()]),
+        *_counted(net, 1e9, 4),
+        strong(number(net.conv_macs / 1e9, 4)),
+        number(paper, 1),
+        difference(net.macs / 1e9, paper, 1),
+      ]
+    )
+  columns = ['network', '>layers', '>parameters', '>FLOPs', '>of conv']
+  columns += [">paper's FLOPs", '>difference']
+  return [
+    *section.table(
+      'Networks for ImageNet, 224x224 pixels; FLOPs in 1e9', columns, rows
+    ),
+    'FLOPs are multiply-adds, as in the paper. It gives them by depth: for '
+    'plain nets and shortcut A, and for bottlenecks with the stride in the '
+    'first 1x1 (v1). For VGG-16 it counts the convolutions alone. GoogLeNet '
+    'has its auxiliary heads among its parameters; they are not evaluated.',
+  ]
+
+
+def _cifar_sizes(section: Section) -> list[str]:
+  rows = []
+  for name in _CIFAR:
+    net = summary(name)
+    row = published.TABLE6.get(printed_name(name))
+    paper = row.parameters if row else None
+    counted = _counted(net, 1e6, 2)
+    compared = [number(paper), difference(net.params / 1e6, paper)]
+    rows.append([name, *counted, *compared])
+  columns = ['network', '>layers', '>parameters', '>FLOPs, 1e6']
+  columns += [">paper's parameters, 1e6", '>difference']
+  caption = 'Networks for CIFAR-10, 32x32 pixels (Sec. 4.2, Table 6)'
+  return section.table(caption, columns, rows)
+
+
+def _counted(net: Summary, unit: float, digits: int) -> list[str]:
+  return [
+    str(net.depth),
+    strong(f'{net.params:,}'),
+    strong(f'{net.macs / unit:,.{digits}f}'),
+  ]
+
+
+def table2(section: Section) -> list[str]:
+  """Plain and residual nets on ImageNet."""
+  caption = 'Validation errors in %, 10-crop, shortcut A'
+  return [
+    *_imagenet_table(section, published.TABLE2, caption),
+    *section.to_run(),
+  ]
+
+
+def table3(section: Section) -> list[str]:
+  """ImageNet, 10-crop."""
+  caption = 'Validation errors in %, 10-crop'
+  config = '--config=configs/imagenet_vgg16.py'
+  return [
+    *_imagenet_table(section, published.TABLE3, caption),
+    'VGG-16 and GoogLeNet are modules here, too, and trained like this:',
+    command(['python', '-m', 'resnet_jax.main', config]),
+    *_one_crop(section),
+    *section.to_run(),
+  ]
+
+
+def table4(section: Section) -> list[str]:
+  """ImageNet, dense, single models."""
+  caption = 'Validation errors in % of single models, shorter sides 224 to 640'
+  tested = [k for k, row in published.TABLE4.items() if row.split == 'test']
+  return [
+    *_imagenet_table(section, published.TABLE4, caption),
+    f'Measured on the test set: {", ".join(tested)}.',
+    *_one_crop(section),
+    *section.to_run(),
+  ]
 
 
 def _imagenet_table(
-  context: Context,
-  rows_of_paper: Mapping[published.Key, published.ImageNetError],
+  section: Section,
+  paper: Mapping[str, published.ImageNetError],
   caption: str,
-  notes: Sequence[str | Command] = (),
-) -> list[Block]:
-  ours = {key_of(one): one for one in context.selected}
+) -> list[str]:
+  ours, views = section.by_name, section.target.views
+  assert views is not None
   rows = []
-  for key, row in rows_of_paper.items():
-    one = ours.get(key)
-    found = []
-    if one:
-      found = context.measured(
-        one, lambda record: record.evaluation(context.target.views)
-      )
+  for name, row in paper.items():
+    one = ours.get(name)
+    found = section.measured(one, lambda r: r.evaluation(views)) if one else []
+    cells = [name, *against(row.top1, _percent(found, 'error'))]
+    if any(other.top5 is not None for other in paper.values()):
+      cells += against(row.top5, _percent(found, 'error_top5'))
+    rows.append([*cells, how_of(one, found)])
+  columns = ['method', '>top-1: paper', '>ours', '>difference']
+  if len(rows[0]) > 5:
+    columns += ['>top-5: paper', '>ours', '>difference']
+  return section.table(caption, [*columns, 'ours is'], rows)
+
+
+def _one_crop(section: Section) -> list[str]:
+  """What others report for the same networks, which is of one crop."""
+  ours, rows = section.by_name, []
+  for name, band in published.REPRODUCTIONS_ONE_CROP.items():
+    authors = published.AUTHORS_ONE_CROP.get(name, published.ImageNetError())
+    one = ours.get(name)
+    there = one.records if one else ()
+    found = [record.results[record.split] for record in there]
     rows.append(
       [
-        Cell(row.method),
-        *pair(row.top1, [r['error'] for r in found]),
-        *pair(row.top5, [r['error_top5'] for r in found]),
-        Cell(how_of(one, found)),
+        name,
+        number(authors.top1, 1),
+        band_of(band),
+        strong(mean_std(_percent(found, 'error'))),
+        number(authors.top5, 1),
+        strong(mean_std(_percent(found, 'error_top5'))),
+        how_of(one, found),
       ]
     )
-  header = ['top-1: paper', 'ours', 'difference']
-  header += ['top-5: paper', 'ours', 'difference']
+  columns = ['network', '>top-1: authors', '>others', '>ours']
+  columns += ['>top-5: authors', '>ours', 'ours is']
   return [
-    Table(
-      f'{caption}; {PERCENT}',
-      ['method', *header, 'ours is'],
-      rows,
-      [*notes, *context.missing()],
-    )
+    *section.table('Validation errors in % of one crop', columns, rows),
+    "The authors' are of their repository; the paper gives none of one crop. "
+    'Others: what good reproductions report; bottlenecks are mostly v1.5.',
   ]
 
 
-def table2(context: Context) -> list[Block]:
-  """Plain and residual nets on ImageNet."""
-  return _imagenet_table(
-    context, published.TABLE2, 'Validation errors, 10-crop, shortcut A'
-  )
-
-
-def table3(context: Context) -> list[Block]:
-  """ImageNet, 10-crop."""
-  baselines = 'python -m resnet_jax.main --config=configs/imagenet_vgg16.py'
-  return _imagenet_table(
-    context,
-    published.TABLE3,
-    'Validation errors, 10-crop',
-    [
-      'VGG-16 and GoogLeNet are modules here, too; they are trained by such as',
-      Command(baselines),
-    ],
-  )
-
-
-def table4(context: Context) -> list[Block]:
-  """ImageNet, dense, single models."""
-  return _imagenet_table(
-    context,
-    published.TABLE4,
-    'Validation errors of single models, at shorter sides 224 to 640',
-    [f'Of the test set: {", ".join(_of_the_test_set(published.TABLE4))}.'],
-  )
-
-
-def _of_the_test_set(
-  rows: Mapping[published.Key, published.ImageNetError],
-) -> list[str]:
-  return [row.method for row in rows.values() if row.split == 'test']
-
-
-def table5(context: Context) -> list[Block]:
+def table5(section: Section) -> list[str]:
   """ImageNet, dense, several models together."""
-  found = _ensemble(context)
+  members = runs_of(section.target, section.scale)
+  runs = [run for _, each in members for run in each]
+  shown = {r.run.name for one in section.selected for r in one.records}
+  found: dict[str, Any] | None = None
+  if shown == {run.name for run in runs}:
+    found = section.whole(
+      records.ensemble, section.root, section.target.name, runs
+    )
   own = list(published.TABLE5)[-1]
   rows = []
-  for key, row in published.TABLE5.items():
-    ours = [found['error_top5']] if found and key == own else []
-    rows.append(
-      [
-        Cell(row.method),
-        *pair(row.top5, ours),
-        Cell(f'{len(_members(context))} networks' if ours else ''),
-      ]
-    )
-  notes = [
+  for name, row in published.TABLE5.items():
+    ours = _percent([found], 'error_top5') if found and name == own else []
+    words = f'{len(runs)} networks' if ours else ''
+    rows.append([name, *against(row.top5, ours), words])
+  columns = ['method', '>paper', '>ours', '>difference', 'ours is of']
+  return [
+    *section.table('Top-5 errors in % of ensembles', columns, rows),
     "The paper's are of the test set, whose labels only the challenge's server "
     'has. Ours are of the validation set; the paper has six networks.',
-    *context.missing(),
+    *section.to_run(),
   ]
-  caption = f'Top-5 errors of ensembles; {PERCENT}'
-  header = ['method', 'paper', 'ours', 'difference', 'ours is of']
-  return [Table(caption, header, rows, notes)]
 
 
-def _ensemble(context: Context) -> dict[str, Any] | None:
-  """The result of all networks together, if they are what is shown."""
-  runs = _members(context)
-  shown = {r.run.name for one in context.selected for r in one.records}
-  if shown != {run.name for run in runs}:
-    return None
-  return context.whole(
-    records.ensemble, context.root, context.target.name, runs
-  )
-
-
-def _members(context: Context) -> list[Run]:
-  members = runs_of(context.target, context.scale)
-  return [run for _, runs in members for run in runs]
-
-
-def table6(context: Context) -> list[Block]:
+def table6(section: Section) -> list[str]:
   """CIFAR-10."""
-  ours = {key_of(one): one for one in context.selected}
-  rows = []
-  for key, row in published.TABLE6.items():
-    one = ours.get(key)
+  ours, rows = section.by_name, []
+  for name, row in published.TABLE6.items():
+    one = ours.get(name)
     errors = [record.error for record in one.records] if one else []
-    # Several of ours against the mean of several of theirs.
-    paper = row.mean if row.mean is not None and len(errors) > 1 else row.error
     printed = number(row.error)
     if row.mean is not None and row.std is not None:
       printed += f' ({number(row.mean)} ± {number(row.std)})'
-    band = published.REPRODUCTIONS.get(key)
+    # Several of ours are compared with the mean of several of theirs.
+    several = row.mean is not None and len(errors) > 1
+    paper = row.mean if several else row.error
+    band = published.REPRODUCTIONS_CIFAR10.get(name)
+    remark = f', {band.remark}' if band and band.remark else ''
     rows.append(
       [
-        Cell(row.method),
-        cell_of(row.layers, 'number', 0),
-        cell_of(row.parameters, 'paper', 2),
-        Cell(printed, 'paper'),
-        Cell(mean_std(errors), 'ours' if errors else 'missing'),
-        Cell(difference(mean(errors), paper), 'difference'),
-        Cell(_band(band), 'number'),
-        Cell(how_of(one, errors)),
+        name,
+        number(row.parameters),
+        printed,
+        *against(paper, errors)[1:],
+        band_of(band) + remark,
+        how_of(one, errors),
       ]
     )
+  columns = ['method', '>parameters, 1e6', '>error: paper', '>ours']
+  columns += ['>difference', '>others', 'ours is']
   return [
-    Table(
-      f'CIFAR-10 test errors at the end of training; {PERCENT}',
-      [
-        'method',
-        'layers',
-        'parameters, 1e6',
-        'error: paper',
-        'ours',
-        'difference',
-        'other reproductions',
-        'ours is',
-      ],
-      rows,
-      [
-        'Ours is the mean over seeds, with the standard deviation, of the net '
-        'with BN statistics recomputed over training images, as the authors '
-        "do. The difference of several seeds is to the paper's mean, where it "
-        "gives one. Parameters are the paper's; ours are counted in the "
-        'section of Table 1.',
-        *context.missing(),
-      ],
-    )
+    *section.table(
+      'CIFAR-10 test errors in % at the end of training', columns, rows
+    ),
+    'Ours is the mean over seeds, with the standard deviation, of the net with '
+    'BN statistics recomputed over training images, as the authors do. The '
+    "difference of several seeds is to the paper's mean, where it gives one. "
+    "Parameters are the paper's; ours are counted in the section of Table 1. "
+    'Others: what good reproductions report.',
+    *section.to_run(),
   ]
 
 
-def _band(band: published.Band | None) -> str:
-  return f'{number(band.low)} to {number(band.high)}' if band else ''
+def against(paper: float | None, ours: Sequence[float]) -> list[str]:
+  """Cells: the paper's number, ours and the difference."""
+  mean = statistics.fmean(ours) if ours else None
+  return [number(paper), strong(mean_std(ours)), difference(mean, paper)]
+
+
+def band_of(band: published.Band | None) -> str:
+  """What good reproductions report, such as '8.0 to 8.75'."""
+  return f'{band.low} to {band.high}' if band else ''
+
+
+def _percent(results: Sequence[dict[str, Any]], key: str) -> list[float]:
+  return [100 * result[key] for result in results]

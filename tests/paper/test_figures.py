@@ -1,6 +1,5 @@
 """What is drawn is what was given, and the files suit any page."""
 
-import re
 import subprocess
 import sys
 from xml.etree import ElementTree
@@ -10,6 +9,7 @@ import pytest
 
 from resnet_jax.paper import figures
 from resnet_jax.paper.figures import Curve, Panel, ResponseSeries
+from resnet_jax.runs import curves
 from tests import command
 
 # Two seeds; the second lacks a step.
@@ -43,7 +43,7 @@ def drawn(monkeypatch, tmp_path):
 
 
 def lines_of(axes):
-  """Of data, and not of marks: by color and width."""
+  """The lines of data, and not the marks, by color and width."""
   return {
     (line.get_color(), line.get_linewidth()): line
     for line in axes.lines
@@ -67,28 +67,30 @@ def test_means_and_ranges(drawn):
   assert corners == {(150, 30), (150, 34), (300, 11), (300, 15)}
   (mark,) = (x for x in residual.lines if x not in lines_of(residual).values())
   assert mark.get_ydata() == [8.75]
-  texts = [text.get_text() for text in residual.texts]
-  assert texts == ['20-layer', '110-layer']
   (legend,) = figure.legends
-  assert [text.get_text() for text in legend.get_texts()] == [
-    'training',
-    'test',
-    'paper, at the end',
-    'range of 2 seeds',
+  colors = {
+    text.get_text(): handle.get_color()
+    for text, handle in zip(
+      legend.get_texts(), legend.legend_handles, strict=True
+    )
+    if hasattr(handle, 'get_color')
+  }
+  assert list(colors) == [
+    *('20 layers', '110 layers', 'training', 'test', 'paper')
   ]
-  assert figure.texts[0].get_text() == '500 of 64,000 steps'
+  assert (colors['110 layers'], 2.0) in lines_of(plain)
+  assert legend.get_texts()[-1].get_text() == 'range of 2 seeds'
+  assert legend.get_title().get_text() == '500 of 64,000 steps'
 
 
-def test_one_kind_each_as_in_fig_1(drawn):
+def test_one_split_each_as_in_fig_1(drawn):
   panels = [
     Panel('training error', CURVES, ('train',)),
     Panel('test error', CURVES, ('test',)),
     Panel('nothing', CURVES[:1], ('train',)),
   ]
-  figure = drawn(figures.error_curves, panels, dashed=False)
-  train, test = figure.axes
-  assert len(train.lines) == 1 and train.lines[0].get_linestyle() == '-'
-  assert len(lines_of(test)) == 2
+  train, test = drawn(figures.error_curves, panels).axes
+  assert len(train.lines) == 1 and len(lines_of(test)) == 2
   assert train.get_ylim() == test.get_ylim()
 
 
@@ -127,37 +129,28 @@ def test_many_records_are_averaged(drawn):
   np.testing.assert_array_equal(test.get_ydata(), errors)
 
 
-def test_labels_are_apart(drawn):
+@pytest.mark.parametrize('count', [1, 2, 3])
+def test_nothing_overlaps_or_is_cut(drawn, count):
   from matplotlib.backends.backend_agg import FigureCanvasAgg
-  from matplotlib.text import Text
 
   curves = [
-    Curve(f'ResNet-{depth}', [], [[(10, end), (60000, end)]], depth, end)
-    for depth, end in (
-      (20, 8.75),
-      (32, 7.51),
-      (44, 7.17),
-      (56, 6.97),
-      (110, 6.43),
-      (1202, 7.93),
-      (8, 0.0),
-      (14, 0.1),
-    )
+    Curve(f'ResNet-{depth}', [], [[(10, 20), (60000, 8)]], depth, 7.5)
+    for depth in (8, 14, 20, 32, 44, 56, 110, 1202)
   ]
-  figure = drawn(figures.error_curves, [Panel('a', curves), Panel('b', curves)])
+  panels = [Panel(f'panel {i}', curves) for i in range(count)]
+  note = 'shrunk: 1,500 of 64,000 steps; 2 of 6 networks; fewer seeds ' * 3
+  figure = drawn(figures.error_curves, panels, note=note)
   renderer = FigureCanvasAgg(figure).get_renderer()
-  figure.draw(renderer)  # only now are the labels in their places
-  left, right = figure.axes
-  # Without the lines that lead to them.
-  boxes = [Text.get_window_extent(text, renderer) for text in left.texts]
-  order = np.argsort([curve.paper_end for curve in curves])
-  heights = np.array([box.y0 for box in boxes])[order]
-  # Letters of 9 points are 7 high, and their boxes have room to spare.
-  assert (np.diff(heights) >= 10 * figure.dpi / 72).all()
-  assert heights[0] >= left.bbox.y0 - boxes[0].height
-  assert all(left.bbox.x1 < box.x0 and box.x1 < right.bbox.x0 for box in boxes)
-  last = [Text.get_window_extent(text, renderer) for text in right.texts]
-  assert all(box.x1 < figure.bbox.x1 for box in last)
+  figure.draw(renderer)  # only now is all in its place
+  (legend,) = figure.legends
+  boxes = [
+    legend.get_window_extent(renderer),
+    *(axes.get_tightbbox(renderer) for axes in figure.axes),
+  ]
+  for i, box in enumerate(boxes):
+    assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1
+    assert figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1
+    assert not any(box.overlaps(other) for other in boxes[:i])
 
 
 def test_responses_in_both_orders(drawn):
@@ -219,31 +212,14 @@ def test_pngs_are_white_and_small(files):
       assert image.convert('RGBA').getpixel((0, 0)) == (255, 255, 255, 255)
 
 
-def test_svgs_suit_any_background(files):
+def test_svgs_suit_light_and_dark_pages(files):
   for _, file in files:
     text = file.read_text()
     root = ElementTree.fromstring(text)
     assert root.tag.endswith('svg') and root.get('fill') == 'currentColor'
-    assert '@media screen and (prefers-color-scheme: dark)' in text
+    assert '@media screen and (prefers-color-scheme:dark){svg{color:' in text
     assert '#ffffff' not in text and '#000000' not in text
     assert len(text) < 60_000
-
-
-def test_svgs_share_a_page(files):
-  """Ids of one are not in the other, and each refers to its own."""
-  texts = [svg.read_text() for _, svg in files]
-  assert all(text.startswith('<svg ') for text in texts)
-  ids = [re.findall(r'\bid="([^"]+)"', text) for text in texts]
-  every = [*ids[0], *ids[1]]
-  assert len(set(every)) == len(every) > 20
-  for own, text in zip(ids, texts, strict=True):
-    used = re.findall(r'(?:href="|url\()#([^")]+)', text)
-    assert set(own) == {*used, own[0]}
-  # Rules of style name the figure, or hold where it is the whole document.
-  for own, text in zip(ids, texts, strict=True):
-    (style,) = re.findall('<style>(.*?)</style>', text)
-    selectors = re.findall(r'([^{}]+)\{', re.sub('@media[^{]*{', '', style))
-    assert set(selectors) <= {'svg:root', '}svg:root', f'#{own[0]} *'}
 
 
 def test_same_bytes_twice(files, tmp_path):
@@ -263,10 +239,41 @@ def test_nothing_to_draw(tmp_path):
     figures.error_curves([Panel('', [apart])], stem)
   with pytest.raises(ValueError, match='no responses'):
     figures.response_figure([], stem)
-  for stds, kind in (([], 'plain'), ([1.0], 'resnet')):
-    with pytest.raises(ValueError, match="must be 'plain' or 'residual'"):
-      figures.response_figure([ResponseSeries('a', stds, kind, 20)], stem)
+  with pytest.raises(ValueError, match='no responses'):
+    figures.response_figure([ResponseSeries('a', [], 'plain', 20)], stem)
   assert not list(tmp_path.iterdir())
+
+
+def test_the_curves_of_one_run(tmp_path, monkeypatch):
+  from matplotlib.figure import Figure
+
+  saved = []
+  save = Figure.savefig
+  monkeypatch.setattr(
+    Figure,
+    'savefig',
+    lambda self, *args, **options: (
+      saved.append(self),
+      save(self, *args, **options),
+    ),
+  )
+  records = [
+    {'step': step, 'split': split, 'error': error}
+    for split, error in (('train', 0.5), ('validation', 0.4), ('test', 0.3))
+    for step in (10, 20)
+  ]
+  for name, some in (('run', records), ('step', records[:1]), ('none', [])):
+    curves.draw(some, name, tmp_path / f'{name}.png')
+    content = (tmp_path / f'{name}.png').read_bytes()
+    assert content.startswith(b'\x89PNG')
+  whole, step, none = (figure.axes[0] for figure in saved)
+  assert [line.get_label() for line in whole.lines] == [
+    *('train', 'validation', 'test')
+  ]
+  assert [line.get_linestyle() for line in whole.lines] == ['--', '-', '-']
+  assert whole.lines[2].get_ydata().tolist() == [30, 30]
+  assert whole.get_ylim()[0] == 0 and whole.get_legend() is not None
+  assert step.lines[0].get_marker() == 'o' and not none.lines
 
 
 def test_imports_nothing_of_training():
