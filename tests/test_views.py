@@ -1,4 +1,4 @@
-"""The paper's tests, against the same done one image and one crop at a time."""
+"""The paper's tests, against a computation of one image and crop at a time."""
 
 import jax
 import jax.numpy as jnp
@@ -50,7 +50,7 @@ def test_padded_images_score_as_each_alone(name, overrides):
   rng = np.random.default_rng(1)
   with jax.enable_x64(True):
     model, variables = network(name, **overrides)
-    # What is outside of an image must not matter, so it is not 0 here.
+    # The padding must not matter, so it is not 0 here.
     padded = rng.normal(5, 1, (len(SIZES), *SIZES.max(0), 3))
     run = jax.jit(
       lambda x, sizes: dense_logits(model, variables, x, sizes, crop=CROP)
@@ -83,7 +83,7 @@ def sliding(model, variables, image):
 
 
 def all_views(size=CROP):
-  """Scores of random images by each kind of view, and what made them."""
+  """Scores of random images by each kind of view, and their inputs."""
   model, variables = network('cifar_resnet8')
   mean = np.random.default_rng(2).uniform(100, 150, 3)
   norm = Normalization(jnp.asarray(mean), jnp.full(3, 60.0))
@@ -95,7 +95,7 @@ def all_views(size=CROP):
 
 
 def probabilities(model, variables, image):
-  """Of one uint8 image, by the plain module."""
+  """Probabilities of one uint8 image, by the plain module."""
   norm = variables['normalization']
   net = {k: variables[k] for k in ('params', 'batch_stats')}
   x = (image.astype(np.float64) - norm.mean) / norm.std

@@ -1,4 +1,4 @@
-"""What training and evaluation ask of data, wherever batches are made.
+"""The interface through which training and evaluation get their examples.
 
 Resident data are small and live on the devices, where the compiled step makes
 batches of them. Streamed data are pictures of any size: the host decodes and

@@ -1,4 +1,4 @@
-"""Which training example is where: a function of the seed and the position.
+"""The order of training examples, a function of the seed and the position.
 
 Position p, counted from the start of training, is in epoch p // examples, and
 each epoch is a permutation of its own. Nothing is carried along or dropped: a

@@ -1,4 +1,4 @@
-"""Which views of an image are tested (Sec. 3.4, 4.1)."""
+"""The views of an image that are tested (Sec. 3.4, 4.1)."""
 
 import dataclasses
 

@@ -49,7 +49,7 @@ def test_dropout_is_of_training_and_of_its_key():
   assert not np.array_equal(logits(0), logits(1))
   assert not np.array_equal(logits(0), tested)
   np.testing.assert_array_equal(logits(0, rate=0.0), tested)
-  # What remains is scaled up: the mean of many is near the test's.
+  # The rest is scaled up, so that the mean of many is near the test's logits.
   many = jax.jit(jax.vmap(logits))(jnp.arange(99)).mean(0)
   assert jnp.linalg.norm(many - tested) < jnp.linalg.norm(logits(0) - tested)
 
@@ -95,7 +95,7 @@ def batch_of(examples, size):
 
 
 def trained(model, *, size=8, firsts=(0,), parts=1):
-  """Parameters before, and after a step of each of these numbers; the loss."""
+  """Parameters before a step and after it, by step number, and the metrics."""
   schedule = schedules.create(
     common.get_config().schedule, steps=100, steps_per_epoch=10.0
   )
@@ -160,7 +160,7 @@ def test_auxiliary_losses_weigh_three_tenths():
     np.testing.assert_allclose(
       after[path], before[path] - 0.1 * gradient, rtol=1e-4, atol=1e-6
     )
-  # What is recorded is the network's own loss, as in tests.
+  # The recorded loss is that of the network's own head, as in tests.
   np.testing.assert_allclose(values['loss'], own, rtol=1e-5)
 
 
@@ -234,7 +234,7 @@ def test_googlenet_through_the_command_to_its_ends(tmp_path):
   out = command.run_well(*words, f'--workdir={uncut}')
   assert re.search(r'googlenet: [\d,]+ parameters', out)
   assert 'no BN' in out
-  # What a run that was cut behind step 2 would have left.
+  # A run that was cut behind step 2 leaves this.
   cut = tmp_path / 'cut'
   shutil.copytree(uncut, cut)
   shutil.rmtree(cut / 'checkpoints' / 'latest' / '4')

@@ -112,7 +112,7 @@ def test_lrn_is_the_sum_over_neighbours():
     expected[..., c] = x[..., c] / (2 + 1e-4 * (near**2).sum(-1)) ** 0.75
   got = LocalResponseNorm().apply({}, x)
   np.testing.assert_allclose(got, expected, rtol=1e-5)
-  # As Caffe and PyTorch write it: alpha is of the mean.
+  # In Caffe and PyTorch alpha is a factor of the mean.
   caffe = LocalResponseNorm(k=1.0, alpha=1e-4 / 5).apply({}, x[..., 2:3])
   expected = x[..., 2:3] / (1 + 1e-4 / 5 * x[..., 2:3] ** 2) ** 0.75
   np.testing.assert_allclose(caffe, expected, rtol=1e-5)
@@ -149,7 +149,7 @@ def test_initialization_is_the_originals():
 
 
 def draw_first(model, size, *words):
-  """The first parameters whose path has one of `words`; others not drawn."""
+  """The first values of the parameters whose paths have one of `words`."""
 
   def init(key):
     params = model.init(key, jnp.zeros((1, size, size, 3)))['params']

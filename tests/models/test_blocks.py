@@ -21,7 +21,7 @@ GROUP = 2
 # Height even, width odd: both kinds of grid in one image.
 IMAGES = (4, 6, 7)
 
-# Block, its input channels.
+# Blocks, and their input channels.
 BLOCKS = {
   'basic': (functools.partial(models.BasicBlock, 8, 1), 8),
   'basic, halving': (functools.partial(models.BasicBlock, 8, 2), 4),
@@ -53,7 +53,7 @@ def twin():
 
 
 def assert_close(actual, desired):
-  """Equal to TOLERANCE of the largest number."""
+  """Checks equality to TOLERANCE of the largest number."""
   actual, desired = np.asarray(actual), np.asarray(desired)
   assert actual.dtype == desired.dtype == np.float64
   margin = TOLERANCE * np.abs(desired).max()
@@ -66,7 +66,7 @@ def assert_trees_close(actual, desired):
 
 
 def random_variables(module, *inputs):
-  """Numbers at which every variable matters; names and shapes from `init`."""
+  """Random variables of a scale at which each of them matters."""
   rng = np.random.default_rng(1)
 
   def draw(path, leaf):
@@ -189,7 +189,7 @@ class Twin:
     return x.mean((2, 3)) @ params['fc']['kernel'] + params['fc']['bias']
 
   def block(self, x, params, stats, stride, *, shortcut, train, version='v1'):
-    # Which kind of block it is, and where it projects, is read off the names.
+    # The names tell the kind of a block, and whether it projects.
     depth = sum(name.startswith('conv') for name in params)
     strided = 2 if depth == 3 and version == 'v1.5' else 1
     y = x
@@ -324,7 +324,7 @@ def test_resnet20_train_step_equals_torchs(twin):
 def test_imagenet_logits_equal_torchs(twin, name, version, size):
   overrides = {'version': version} if name == 'resnet50' else {}
   model = models.create(name, dtype=jnp.float64, num_classes=10, **overrides)
-  # An eighth of the width: the layers and their strides are what can be wrong.
+  # An eighth of the width is enough to test the layers and their strides.
   model = model.clone(filters=(8, 16, 32, 64))
   images = np.random.default_rng(0).normal(size=(2, *size, 3))
   variables = random_variables(model, images)

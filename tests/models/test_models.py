@@ -1,4 +1,4 @@
-"""What the networks are made of, and their laws (Sec. 3.3, 4.1, 4.2)."""
+"""The parts of the networks, and their laws (Sec. 3.3, 4.1, 4.2)."""
 
 import functools
 import re

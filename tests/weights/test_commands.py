@@ -75,7 +75,7 @@ def test_commands_in_and_out(tmp_path, capsys, cifar_file, cifar_arrays):
   words = f'cifar_resnet8, 10 classes, shortcut A, {parameters:,} parameters'
   assert words in out
 
-  # What the file says of pixels is taken as the default.
+  # The metadata of the file are the default for the pixels.
   succeeds(capsys, 'import', exported, tmp_path / 'again')
   again = checkpoint.read_step(tmp_path / 'again' / '0')
   assert again.arrays.keys() == found.arrays.keys()

@@ -22,7 +22,7 @@ from resnet_jax.data.streamed.stream import Damaged, Decoded, Request, Stream
 from resnet_jax.placement import AUGMENT, shard
 
 # The principal components of the colours of ImageNet's training pixels, RGB in
-# [0, 255], in columns, and the scale of each. Values that public codes share
+# [0, 255], in columns, and the scale of each. Public codes share these values
 # (Torch, MXNet).
 _COMPONENTS = (
   (-0.5675, 0.7192, 0.4009),

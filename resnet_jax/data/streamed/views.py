@@ -85,7 +85,7 @@ class ViewReader:
 
     for shape in np.unique(padded, axis=0):
       alike = np.flatnonzero((padded == shape).all(1))
-      # As many pixels at a time as `batch_size` crops have.
+      # A batch has no more pixels than `batch_size` crops.
       share = int(batch_size * crop**2 / np.prod(shape) / devices)
       how = (sizes, padded)
       for images, labels, ids in self._batches(

@@ -1,4 +1,4 @@
-"""Which part of a picture a crop shows, chosen before it is decoded.
+"""The part of a picture that a crop shows, chosen before it is decoded.
 
 These are TensorFlow operations, and draws are functions of the seed alone.
 Sizes are pairs (height, width) of int32 scalars, of the upright picture.

@@ -31,7 +31,7 @@ def encoded(image, kind='JPEG', **options):
 
 
 def with_exif(jpeg, orientation, *, order, jfif):
-  """The JPEG with such a directory in Exif, after its JFIF header or not."""
+  """The JPEG with an orientation in Exif, after its JFIF header or not."""
   number = functools.partial(int.to_bytes, byteorder=order)
   entries = [  # the maker's name, then the orientation
     number(0x010F, 2) + number(2, 2) + number(4, 4) + b'who\0',
@@ -76,14 +76,14 @@ def ours(contents, window, *, antialias, height=CROP, width=CROP):
 
 
 def decoded(contents):
-  """The whole as TensorFlow decodes it, with the DCT that `resample` uses."""
+  """The whole picture by TensorFlow, with the DCT that `resample` uses."""
   return tf.io.decode_jpeg(
     contents, channels=3, dct_method='INTEGER_ACCURATE'
   ).numpy()
 
 
 def weights(pixels, samples, antialias):
-  """Of every pixel in every sample, for a whole side: float64 [samples, n]."""
+  """Weights of all pixels of a side in each sample, float64 [samples, n]."""
   step = pixels / samples
   centres = (np.arange(samples) + 0.5) * step
   reach = max(step, 1) if antialias else 1
@@ -122,7 +122,7 @@ def assert_close(result, expected, *, most, mean=1.0):
   assert difference.mean() < mean
 
 
-# 0.5 is what rounding takes; the rest is float32 against float64.
+# Rounding takes 0.5; the rest is float32 against float64.
 ROUNDED = 0.52
 # Shorter sides that enlarge, nearly keep, and shrink by more than two.
 SIDES = (100, 189, 263)

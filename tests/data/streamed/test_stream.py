@@ -72,7 +72,7 @@ def test_what_is_damaged_is_named_and_replaced_by_the_next(damaged, caplog):
   for k in range(5):
     assert equal(feed(folder).host_batch(k), seen[k])
   place = int(np.flatnonzero(seen[step]['ids'] == 3)[0])
-  # In its place is the next picture, cut by the damaged one's seed.
+  # The next picture takes its place, cut by the damaged one's seed.
   one = feed(folder, records=Renamed(good, {3: 4})).host_batch(step)
   assert equal(one, seen[step])
   assert not np.array_equal(

@@ -52,7 +52,7 @@ def test_tests_see_every_picture_once_a_scale_on_any_number_of_hosts(
 
 
 def test_views_are_cut_where_they_should_be(folder):
-  """Against crops of the whole pictures that the dense test resizes."""
+  """Compares with crops of the whole pictures that the dense test resizes."""
   side = 19
   dense = list(reader(folder).parts(Views('dense', (side,), CROP), 1))
   whole = {

@@ -27,13 +27,13 @@ def shorter(size, seed):
 
 
 def rounded_up(size, side):
-  """Exactly: both sides in proportion, halves up."""
+  """Both sides in proportion, rounded exactly, halves up."""
   least = min(size)
   return [(2 * s * side + least) // (2 * least) for s in size]
 
 
 def resized_sides_and_offsets(found, size):
-  """Of windows, as whole numbers in the resized picture: [draws, 2] each."""
+  """Windows as whole numbers in the resized picture, [draws, 2] each."""
   found = found.astype(float)
   sides = 224 * np.array(size) / found[:, 2:]
   offsets = found[:, :2] / found[:, 2:] * 224
@@ -43,7 +43,9 @@ def resized_sides_and_offsets(found, size):
 
 
 def assert_uniform(values, low, high):
-  """Every whole number of [low, high] about equally often: within 5 sigma."""
+  """Checks that the whole numbers of [low, high] are equally frequent, within
+  5 sigma.
+  """
   assert values.min() == low
   assert values.max() == high
   count = np.bincount(values - low, minlength=high - low + 1)
@@ -127,7 +129,7 @@ def test_inception_windows_lie_inside(size):
 
 
 def test_inception_area_and_ratio_are_spread_evenly():
-  # Where every part fits none is drawn again, and all is as drawn first.
+  # Where every part fits, none is drawn again.
   def small(size, seed):
     return windows.inception_window(size, seed, area=(0.1, 0.5))
 
