@@ -284,7 +284,7 @@ def _draw_panel(
         **_PAPER,
       )
   axes.set_xlim(0, max(line.steps[-1] for _, _, line in lines) / unit)
-  axes.locator_params('x', integer=True, nbins=7)
+  axes.locator_params(integer=True, nbins=7)
 
 
 def _limits(
@@ -325,7 +325,8 @@ def _error_handles(
     if split in splits:
       look = curves.style(training=split == 'train')
       handles.append(Line2D([], [], color=_BLACK, label=label, **look))
-  if any(curve.paper_end is not None for curve, _, _ in lines):
+  ends = [curve.paper_end for curve, split, _ in lines if split == 'test']
+  if any(end is not None for end in ends):
     handles.append(Line2D([], [], color=_BLACK, label='paper', **_PAPER))
   seeds = sorted({line.seeds for _, _, line in lines} - {1})
   if seeds:
