@@ -136,20 +136,19 @@ def _ends_table(section: Section, ends: _Ends, source: str) -> list[str]:
       [
         name,
         *_end(end.test, [_last_in_loop(record) for record in there]),
-        *_end(end.training, train),
         *([band_of(bands.get(name))] if others else []),
+        *_end(end.training, train),
         how_of(one, there),
       ]
     )
   columns = ['network', '>test: paper', '>ours', '>diff.']
-  columns += ['>train: paper', '>ours', '>diff.']
   columns += ['>others'] if others else []
-  columns.append('ours is')
+  columns += ['>train: paper', '>ours', '>diff.', 'ours is']
   return [
     *section.table('Where the curves end; errors in %', columns, rows),
-    f"The paper's are {source}. Training errors are of augmented images, while "
-    f'the weights change.'
-    + (' Others: test errors of good reproductions.' if others else ''),
+    f"The paper's are {source}. "
+    + ('Others: test errors of good reproductions. ' if others else '')
+    + 'Training errors are of augmented images, while the weights change.',
     *section.to_run(),
   ]
 

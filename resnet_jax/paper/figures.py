@@ -30,20 +30,13 @@ Split = Literal['train', 'test']
 
 # Near the paper's own, but each has a contrast of at least 3 to white and to
 # #111, and those that share a figure differ for colour-blind readers, too.
-_GOLD, _BLUE, _GREEN = '#c08a00', '#2f7fd8', '#12805c'
-_RED, _BLACK, _PURPLE = '#d0402b', '#000000', '#b86fc9'
-_COLORS = {
-  18: _GOLD,
-  20: _GOLD,
-  32: _BLUE,
-  34: _RED,
-  44: _GREEN,
-  50: _BLUE,
-  56: _RED,
-  101: _GREEN,
-  110: _BLACK,
-  152: _PURPLE,
-  1202: _PURPLE,
+_DEPTHS = {
+  '#c08a00': (18, 20),
+  '#2f7fd8': (32, 50),
+  '#12805c': (44, 101),
+  '#d0402b': (34, 56),
+  '#000000': (110,),
+  '#b86fc9': (152, 1202),
 }
 _LONG_RUN = 10_000  # steps, from which on the axis counts in 1e4
 # Marks where the paper's curve ends, with the tip at the edge of the axes.
@@ -58,7 +51,6 @@ _STYLE = {
   'grid.color': '#808080',
   'grid.alpha': 0.25,
   'grid.linewidth': 0.6,
-  'legend.fontsize': 9,
   'legend.title_fontsize': 8,
   'legend.frameon': False,
   'lines.dashed_pattern': (3.2, 1.4),
@@ -258,14 +250,11 @@ def save(figure: 'Figure', stem: pathlib.Path) -> None:
 
 def _colors(depths: Iterable[int]) -> dict[int, str]:
   """Colors by depth: the same in all figures, and a free one for others."""
-  depths = sorted(set(depths))
-  colors = {depth: _COLORS[depth] for depth in depths if depth in _COLORS}
-  every = dict.fromkeys(_COLORS.values())
-  free = [color for color in every if color not in colors.values()]
-  others = itertools.cycle(free or every)
-  return colors | {
-    depth: next(others) for depth in depths if depth not in colors
-  }
+  wanted = sorted(set(depths))
+  colors = {d: c for c, own in _DEPTHS.items() for d in own if d in wanted}
+  free = [color for color in _DEPTHS if color not in colors.values()]
+  others = itertools.cycle(free or _DEPTHS)
+  return {depth: colors.get(depth) or next(others) for depth in wanted}
 
 
 def _draw_panel(
@@ -284,7 +273,7 @@ def _draw_panel(
         **_PAPER,
       )
   axes.set_xlim(0, max(line.steps[-1] for _, _, line in lines) / unit)
-  axes.locator_params('x', integer=True, nbins=7)
+  axes.locator_params(integer=True, nbins=7)
 
 
 def _limits(
@@ -324,13 +313,14 @@ def _error_handles(
   for split, label in (('train', 'training'), ('test', test_name)):
     if split in splits:
       look = curves.style(training=split == 'train')
-      handles.append(Line2D([], [], color=_BLACK, label=label, **look))
-  if any(curve.paper_end is not None for curve, _, _ in lines):
-    handles.append(Line2D([], [], color=_BLACK, label='paper', **_PAPER))
+      handles.append(Line2D([], [], color='black', label=label, **look))
+  ends = [curve.paper_end for curve, split, _ in lines if split == 'test']
+  if any(end is not None for end in ends):
+    handles.append(Line2D([], [], color='black', label='paper', **_PAPER))
   seeds = sorted({line.seeds for _, _, line in lines} - {1})
   if seeds:
     label = f'range of {" or ".join(map(str, seeds))} seeds'
-    handles.append(Patch(color=_BLACK, alpha=0.18, linewidth=0, label=label))
+    handles.append(Patch(color='black', alpha=0.18, linewidth=0, label=label))
   return handles
 
 

@@ -243,7 +243,7 @@ def table5(section: Section) -> list[str]:
 
 def table6(section: Section) -> list[str]:
   """CIFAR-10."""
-  ours, rows = section.by_name, []
+  ours, rows, remarks = section.by_name, [], []
   for name, row in published.TABLE6.items():
     one = ours.get(name)
     errors = [record.error for record in one.records] if one else []
@@ -254,14 +254,15 @@ def table6(section: Section) -> list[str]:
     several = row.mean is not None and len(errors) > 1
     paper = row.mean if several else row.error
     band = published.REPRODUCTIONS_CIFAR10.get(name)
-    remark = f', {band.remark}' if band and band.remark else ''
+    if band and band.remark:
+      remarks.append(f'{name}: {band.remark}')
     rows.append(
       [
         name,
         number(row.parameters),
         printed,
         *against(paper, errors)[1:],
-        band_of(band) + remark,
+        band_of(band),
         how_of(one, errors),
       ]
     )
@@ -275,7 +276,7 @@ def table6(section: Section) -> list[str]:
     'BN statistics recomputed over training images, as the authors do. The '
     "difference of several seeds is to the paper's mean, where it gives one. "
     "Parameters are the paper's; ours are counted in the section of Table 1. "
-    'Others: what good reproductions report.',
+    f'Others: what good reproductions report ({"; ".join(remarks)}).',
     *section.to_run(),
   ]
 

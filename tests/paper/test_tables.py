@@ -116,7 +116,8 @@ def test_ten_crops_are_beside_the_paper_s(tmp_path):
 
 
 def test_reproductions_are_beside_ours(tmp_path):
-  row = row_of(shown('table6', tmp_path), 'ResNet-1202')
-  assert row['others'] == '6.2 to 7.9, or no convergence'
+  text = shown('table6', tmp_path)
+  assert row_of(text, 'ResNet-1202')['others'] == '6.2 to 7.9'
+  assert 'ResNet-1202: some do not converge' in text
   row = row_of(shown('fig6', tmp_path), 'plain-56')
   assert row['others'] == '12.8 to 14.2'
