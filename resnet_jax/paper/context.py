@@ -70,7 +70,7 @@ class Context:
       file.exists()
       for record in one.records
       for file in outputs(
-        record.folder, record.run, target.views, target.responses
+        record.folder, record.run, target.views, target.measures_responses
       ).values()
     )
 
@@ -100,9 +100,7 @@ class Context:
       ) from e
     return Figure(stem, alt, caption, self.command('show'))
 
-  def measured(
-    self, one: Selected, read: Callable[[Record], dict[str, Any] | None]
-  ) -> list[dict[str, Any]]:
+  def measured(self, one: Selected, read: Callable[[Record], Any]) -> list[Any]:
     """What `read` finds with each record; `missing` names what is damaged."""
     found = (self.whole(read, record) for record in one.records)
     return [content for content in found if content is not None]

@@ -18,7 +18,6 @@ from resnet_jax.paper.document import (
   Cell,
   Table,
 )
-from resnet_jax.paper.records import Record
 from resnet_jax.paper.selection import Selected
 
 
@@ -122,9 +121,7 @@ def curve_of(
 
   def points(split: str) -> list[list[tuple[float, float]]]:
     return [
-      [(r['step'], 100 * r['error']) for r in record.curves[split]]
-      for record in one.records
-      if split in record.curves
+      record.curves[split] for record in one.records if split in record.curves
     ]
 
   split = one.records[0].split
@@ -161,7 +158,7 @@ def _ends(
     rows.append(
       [
         Cell(end.method),
-        *against(end.test, [_last_in_loop(record) for record in there]),
+        *against(end.test, [record.error_in_loop for record in there]),
         *against(end.training, train),
         Cell(how_of(one, there)),
       ]
@@ -186,8 +183,3 @@ def _ends(
       *context.missing(),
     ],
   )
-
-
-def _last_in_loop(record: Record) -> float:
-  """As a curve has it: with BN's running averages."""
-  return 100 * record.content['results']['running'][record.split]['error']

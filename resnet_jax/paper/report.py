@@ -68,7 +68,7 @@ def _facts(root: pathlib.Path) -> list[tuple[str, str]]:
   if not records:
     return [('Records', f'none in {root}')]
   seconds = sum(record.seconds for record in records)
-  environments = [record.content['environment'] for record in records]
+  environments = [record.environment for record in records]
   hardware = {
     f'{e["devices"]} x {e["device"]} ({e["cpus"]} CPU cores)'
     for e in environments

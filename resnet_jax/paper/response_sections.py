@@ -21,6 +21,7 @@ from resnet_jax.paper.document import (
   number,
 )
 from resnet_jax.paper.records import Record
+from resnet_jax.paper.results import LayerResponses
 from resnet_jax.paper.runs import depth_of
 
 
@@ -42,13 +43,13 @@ def responses(context: Context, suffix: str = '') -> list[Block]:
   """The figure of responses, and a table of them, where they are measured."""
   series, rows, definitions = [], [], []
   for one in context.selected:
-    contents = context.measured(one, Record.responses)
+    contents = context.measured(one, Record.layer_responses)
     if not contents:
       continue
     series.append(series_of(one.member.network, contents))
     layers = series[-1].stds
     means = [statistics.fmean(_stds(content)) for content in contents]
-    definitions.append((contents[0]['definition'], contents[0]['images']))
+    definitions.append((contents[0].definition, contents[0].images))
     rows.append(
       [
         Cell(label_of(one)),
@@ -84,7 +85,7 @@ def responses(context: Context, suffix: str = '') -> list[Block]:
 
 
 def series_of(
-  network: str, contents: Sequence[dict[str, Any]]
+  network: str, contents: Sequence[LayerResponses]
 ) -> figures.ResponseSeries:
   """The mean over what `responses.measure` found with each seed."""
   stds = zip(*map(_stds, contents), strict=True)
@@ -96,8 +97,8 @@ def series_of(
   )
 
 
-def _stds(content: dict[str, Any]) -> list[float]:
-  return [layer['std'] for layer in content['layers']]
+def _stds(content: LayerResponses) -> list[float]:
+  return content.stds
 
 
 def _definition(definition: dict[str, Any], images: int) -> str:

@@ -1,7 +1,6 @@
 """Tables 2 to 6: errors at the end of training, the paper's beside ours."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from resnet_jax.paper import published, records
 from resnet_jax.paper.context import (
@@ -44,8 +43,8 @@ def _imagenet_table(
     rows.append(
       [
         Cell(row.method),
-        *pair(row.top1, [r['error'] for r in found]),
-        *pair(row.top5, [r['error_top5'] for r in found]),
+        *pair(row.top1, [r.error for r in found]),
+        *pair(row.top5, [r.error_top5 for r in found]),
         Cell(how_of(one, found)),
       ]
     )
@@ -104,7 +103,7 @@ def table5(context: Context) -> list[Block]:
   own = list(published.TABLE5)[-1]
   rows = []
   for key, row in published.TABLE5.items():
-    ours = [found['error_top5']] if found and key == own else []
+    ours = [found.error_top5] if found and key == own else []
     rows.append(
       [
         Cell(row.method),
@@ -122,7 +121,7 @@ def table5(context: Context) -> list[Block]:
   return [Table(caption, header, rows, notes)]
 
 
-def _ensemble(context: Context) -> dict[str, Any] | None:
+def _ensemble(context: Context) -> records.Score | None:
   """The result of all networks together, if they are what is shown."""
   runs = _members(context)
   shown = {r.run.name for one in context.selected for r in one.records}
