@@ -41,8 +41,8 @@ class Record:
     classes: number of classes of the data.
     examples: number of examples by split.
     running: final score by split, with BN's running averages.
-    recomputed: the same with BN statistics recomputed, as the authors do, or
-      else `running`.
+    results: the same with BN statistics recomputed, as the authors do, if they
+      were.
     seconds: wall time of all sessions.
     environment: devices, versions and commit of the last session.
     curves: by split, step and error in %.
@@ -55,7 +55,7 @@ class Record:
   classes: int
   examples: dict[str, int]
   running: dict[str, Score]
-  recomputed: dict[str, Score]
+  results: dict[str, Score]
   seconds: float
   environment: dict[str, Any]
   curves: dict[str, list[tuple[float, float]]]
@@ -68,7 +68,7 @@ class Record:
   @property
   def error(self) -> float:
     """Top-1 error at the end of training, in %."""
-    return 100 * self.recomputed[self.split].error
+    return 100 * self.results[self.split].error
 
   @property
   def error_in_loop(self) -> float:
@@ -193,7 +193,7 @@ def _parse(content: Any, run: Run, folder: pathlib.Path) -> Record:
     classes=content['num_classes'],
     examples={k: int(number(n)) for k, n in content['examples'].items()},
     running=scores['running'],
-    recomputed=scores.get('recomputed', scores['running']),
+    results=scores.get('recomputed', scores['running']),
     seconds=sum(seconds.values()) - seconds.get('input', 0),
     environment={key: content['environment'][key] for key in keys},
     curves=_curves(folder),
