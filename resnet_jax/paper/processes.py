@@ -27,8 +27,8 @@ class Processes:
   second SIGTERM or SIGINT kills.
 
   Args:
-    parallel: number of tasks at a time; each has a core of its own where there
-      are as many cores.
+    parallel: number of tasks at a time. Each has a core of its own where there
+      are as many cores as tasks.
     cache: folder for what XLA compiles.
   """
 
@@ -62,13 +62,13 @@ class Processes:
   def do(
     self,
     tasks: Mapping[str, Callable[[], None]],
-    progress: Callable[[], str] = str,
+    progress: Callable[[], str] | None = None,
   ) -> dict[str, str]:
     """Does all tasks, each in a thread; they call `run`.
 
     Args:
-      tasks: by the name that they have in messages.
-      progress: words about all tasks, shown from time to time.
+      tasks: by the names that they have in messages.
+      progress: words about all tasks, to be shown from time to time.
 
     Returns:
       What went wrong, by task.
@@ -76,7 +76,6 @@ class Processes:
     Raises:
       Interrupted: after a signal, when all processes have stopped.
     """
-    failures = {}
     cores = available_cores()
     if self._parallel == 1 or self._parallel != len(cores):
       cores = []
@@ -85,25 +84,7 @@ class Processes:
     ) as pool:
       try:
         left = {pool.submit(task): name for name, task in tasks.items()}
-        for future in left:
-          future.add_done_callback(self._events.put)
-        while left:
-          try:
-            event = self._events.get(timeout=console.interval)
-          except queue.Empty:
-            console.progress(progress())
-            continue
-          if isinstance(event, int):
-            _log.warning('stopping; %d are saving ...', len(self._running))
-            continue
-          name, error = left.pop(event), event.exception()
-          if error is None:
-            _log.info('%s is done; %s', name, progress())
-          elif isinstance(error, UserError | OSError):
-            failures[name] = str(error)
-            _log.warning('%s failed: %s', name, error)
-          elif not isinstance(error, Interrupted):
-            raise error
+        failures = self._wait(left, progress)
       except BaseException:  # the processes are in sessions of their own
         self._stop(signal.SIGTERM)
         raise
@@ -151,6 +132,36 @@ class Processes:
       self._check()
     if code or (output and not output.exists()):
       raise UserError(_last_words(log_file, code, start))
+
+  def _wait(
+    self,
+    left: dict[Future[None], str],
+    progress: Callable[[], str] | None,
+  ) -> dict[str, str]:
+    """Tells of tasks as they end, until all have; returns what went wrong."""
+    failures = {}
+    for future in left:
+      future.add_done_callback(self._events.put)
+    while left:
+      try:
+        event = self._events.get(timeout=console.interval)
+      except queue.Empty:
+        if progress:
+          console.progress(progress())
+        continue
+      if isinstance(event, int):
+        _log.warning('stopping; %d are saving ...', len(self._running))
+        continue
+      name, error = left.pop(event), event.exception()
+      if isinstance(error, UserError | OSError):
+        failures[name] = str(error)
+        _log.warning('%s failed: %s', name, error)
+      elif error is None:
+        words = f'; {progress()}' if progress else ''
+        _log.info('%s is done%s', name, words)
+      elif not isinstance(error, Interrupted):
+        raise error
+    return failures
 
   def _check(self) -> None:
     if self._stopped_by:

@@ -53,17 +53,14 @@ def run_target(
       _log.warning('%s failed: %s', run.name, e)
     else:
       jobs.append(Job(run, target, options))
-  missing = {job.run.name: job for job in jobs if not job.done}
-  done = len(jobs) - len(missing)
+  left = [job for job in jobs if not job.done]
+  done = len(jobs) - len(left)
   _log.info('%s: %d runs, of which %d are done', target.name, len(runs), done)
   cache = options.root / '.compiled'
   with Processes(options.parallel, cache) as processes:
-    if missing:
-      _compute_mean_image(next(iter(missing.values())).run, options, processes)
-    tasks = {
-      name: functools.partial(job.do, processes)
-      for name, job in missing.items()
-    }
+    if left:
+      _compute_mean_image(left[0].run, options, processes)
+    tasks = {job.run.name: functools.partial(job.do, processes) for job in left}
     failures |= processes.do(tasks, _Progress(jobs))
     if target.ensemble and failures:
       failures['ensemble'] = 'some of its networks are missing'

@@ -109,5 +109,5 @@ def test_trained_is_not_tested(tmp_path):
     examples = {'train': 1_281_167, 'validation': 50_000}
     write_record(tmp_path, run, error=0.3, examples=examples)
   text = shown('table2', tmp_path)
-  assert 'not run' in text and 'in full' not in text
+  assert '**not run**' in text, 'the label'
   assert 'run table2' in text
