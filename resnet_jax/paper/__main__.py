@@ -37,8 +37,8 @@ from resnet_jax.paper import (
   targets,
   text,
 )
-from resnet_jax.paper.jobs import Options
 from resnet_jax.paper.results import LayerResponses
+from resnet_jax.paper.runner import Options
 from resnet_jax.paper.runs import RUNS, Scale
 from resnet_jax.runs import telemetry
 from resnet_jax.runs.interruption import Interrupted

@@ -4,6 +4,7 @@ Each run is a process of its own, `python -m resnet_jax.main`, so that one that
 fails takes nothing else with it. Its output is in `log.txt` of its folder.
 """
 
+import dataclasses
 import functools
 import logging
 import pathlib
@@ -13,21 +14,29 @@ from collections.abc import Sequence
 from resnet_jax.console import clock_face
 from resnet_jax.errors import UserError
 from resnet_jax.paper import records
-from resnet_jax.paper.jobs import (
-  Job,
-  Options,
-  eval_command,
-  main_command,
-  missing,
-  trained,
-)
-from resnet_jax.paper.processes import Processes, available_cores
+from resnet_jax.paper.cost import training_macs
+from resnet_jax.paper.processes import Processes, available_cores, locked
 from resnet_jax.paper.results import DamagedError
 from resnet_jax.paper.runs import Run
 from resnet_jax.paper.targets import Target
 from resnet_jax.runs import telemetry
 
 _log = logging.getLogger('resnet_jax')
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """How to run.
+
+  Attributes:
+    root: folder of all runs.
+    parallel: number of runs at a time.
+    cpu_devices: number of devices that each run makes of the CPU.
+  """
+
+  root: pathlib.Path
+  parallel: int = 1
+  cpu_devices: int = 1
 
 
 def run_target(
@@ -44,28 +53,28 @@ def run_target(
     Interrupted: SIGTERM, SIGINT or SIGHUP; what was running has saved.
   """
   telemetry.make_workdir(options.root, '--runs')
-  failures, jobs = {}, []
+  failures, own = {}, []
   for run in runs:
     try:
-      _set_damaged_aside(run, target, options.root)
+      _set_damaged_aside(options.root, run, target)
+      own.append(run)
     except (UserError, OSError) as e:
       failures[run.name] = str(e)
       _log.warning('%s failed: %s', run.name, e)
-    else:
-      jobs.append(Job(run, target, options))
-  left = [job for job in jobs if not job.done]
-  done = len(jobs) - len(left)
+  left = [run for run in own if _missing(options.root, run, target)]
+  done = len(own) - len(left)
   _log.info('%s: %d runs, of which %d are done', target.name, len(runs), done)
   cache = options.root / '.compiled'
   with Processes(options.parallel, cache) as processes:
+    todo = _Todo(target, own, options, processes)
     if left:
-      _compute_mean_image(left[0].run, options, processes)
-    tasks = {job.run.name: functools.partial(job.do, processes) for job in left}
-    failures |= processes.do(tasks, _Progress(jobs))
+      todo.compute_mean_image(left[0])
+    tasks = {run.name: functools.partial(todo.do, run) for run in left}
+    failures |= processes.do(tasks, todo.progress)
     if target.ensemble and failures:
       failures['ensemble'] = 'some of its networks are missing'
     elif target.ensemble and len(runs) > 1:
-      failures |= _test_ensemble(target, runs, options, processes)
+      failures |= todo.test_ensemble()
   return failures
 
 
@@ -75,7 +84,7 @@ def is_done(root: pathlib.Path, run: Run, target: Target) -> bool:
     record = records.find(root, run)
   except UserError:
     return False
-  return record is not None and not missing(root, run, target)
+  return record is not None and not _missing(root, run, target)
 
 
 def default_parallel(target: Target) -> int:
@@ -83,67 +92,150 @@ def default_parallel(target: Target) -> int:
   return min(len(available_cores()), 8) if target.one_core else 1
 
 
-class _Progress:
-  """Words about how much is done, what runs, and how long the rest takes."""
+@dataclasses.dataclass
+class _Todo:
+  """What the runs of a target take, and how far they have come."""
 
-  def __init__(self, jobs: Sequence[Job]) -> None:
-    self._jobs = jobs
-    self._total = sum(job.total_work for job in jobs)
-    self._first = self._work()
+  target: Target
+  runs: Sequence[Run]
+  options: Options
+  processes: Processes
+
+  def __post_init__(self) -> None:
+    self._root = self.options.root
+    self._running: list[Run] = []
+    # In multiply-adds; what comes after training counts as nothing.
+    self._work = {run: training_macs(run) for run in self.runs}
+    self._work_before = self._work_done()
     self._start = time.monotonic()
 
-  def __call__(self) -> str:
-    done, elapsed = self._work(), time.monotonic() - self._start
-    finished = sum(job.done for job in self._jobs)
-    words = [
-      f'{finished}/{len(self._jobs)} runs, {100 * done / self._total:.0f} % of '
-      f'the work'
-    ]
-    if self._first < done < self._total:
-      left = elapsed * (self._total - done) / (done - self._first)
+  def do(self, run: Run) -> None:
+    """Makes what is missing of a run, one process after the other."""
+    folder = self._root / run.name
+    telemetry.make_workdir(folder, '--runs')
+    self._running.append(run)
+    try:
+      with locked(folder) as lock:
+        for stage, output in self._missing(run).items():
+          command, log = self._command(run, stage, output), folder / 'log.txt'
+          self.processes.run(command, log, output=output, inherited=[lock])
+    finally:
+      self._running.remove(run)
+
+  def progress(self) -> str:
+    """Words about how much is done, how long the rest takes, and what runs."""
+    done, total = self._work_done(), sum(self._work.values())
+    finished = sum(not self._missing(run) for run in self.runs)
+    share = f'{100 * done / total:.0f} % of the work'
+    words = [f'{finished}/{len(self.runs)} runs, {share}']
+    if self._work_before < done < total:
+      elapsed = time.monotonic() - self._start
+      left = elapsed * (total - done) / (done - self._work_before)
       words.append(f'{clock_face(left)} left')
-    running = [job for job in self._jobs if job.running]
-    return '; '.join([*words, *map(str, running)])
+    for run in list(self._running):
+      stage = next(iter(self._missing(run)), 'done')
+      if stage == 'training':
+        stage = f'step {_step(self._root / run.name):,}/{run.steps():,}'
+      words.append(f'{run.name}: {stage}')
+    return '; '.join(words)
 
-  def _work(self) -> float:
-    return sum(job.work_done() for job in self._jobs)
+  def compute_mean_image(self, run: Run) -> None:
+    """Computes the mean image of the pictures of a run, if it subtracts one."""
+    dataset = run.configuration().dataset
+    if dataset.crop_size and dataset.mean == 'pixel':
+      _log.info('the mean image of the training pictures ...')
+      command, log = self._main(run, '--mode=mean_image'), 'mean_image.log'
+      task = functools.partial(self.processes.run, command, self._root / log)
+      for reason in self.processes.do({'mean image': task}).values():
+        raise UserError(reason)
+
+  def test_ensemble(self) -> dict[str, str]:
+    """Tests the networks together, unless that is done; says what failed."""
+    name = self.target.name
+    output = records.ensemble_file(self._root, name, self.runs)
+    try:
+      if records.ensemble(self._root, name, self.runs):
+        return {}
+    except DamagedError as e:
+      _set_aside(e)
+    _log.info('%d networks together ...', len(self.runs))
+
+    def task() -> None:
+      command = self._test(self.runs, output)
+      self.processes.run(command, output.with_suffix('.log'), output=output)
+
+    return self.processes.do({output.stem: task})
+
+  def _missing(self, run: Run) -> dict[str, pathlib.Path]:
+    return _missing(self._root, run, self.target)
+
+  def _work_done(self) -> float:
+    done = 0.0
+    for run, work in self._work.items():
+      share = 1.0
+      if 'training' in self._missing(run):
+        share = _step(self._root / run.name) / run.steps()
+      done += share * work
+    return done
+
+  def _command(self, run: Run, stage: str, output: pathlib.Path) -> list[str]:
+    if stage == 'training':
+      # metrics.jsonl has all that TensorBoard would be told.
+      quiet = '--config.run.tensorboard=False'
+      return self._main(run, quiet, f'--workdir={output.parent}')
+    if stage == 'testing':
+      return self._test([run], output)
+    checkpoint = _checkpoint(output.parent)
+    return ['resnet_jax.paper', 'responses', checkpoint, f'--output={output}']
+
+  def _test(self, runs: Sequence[Run], output: pathlib.Path) -> list[str]:
+    return self._main(
+      runs[0],
+      '--mode=eval',
+      f'--config.test.views={self.target.views}',
+      f'--results={output}',
+      *(f'--checkpoint={_checkpoint(self._root / run.name)}' for run in runs),
+    )
+
+  def _main(self, run: Run, *flags: str) -> list[str]:
+    devices = f'--cpu_devices={self.options.cpu_devices}'
+    return ['resnet_jax.main', *run.flags(), devices, *flags]
 
 
-def _compute_mean_image(
-  run: Run, options: Options, processes: Processes
-) -> None:
-  """Computes the mean image of the pictures of a run, if it subtracts one."""
-  dataset = run.configuration().dataset
-  if dataset.crop_size and dataset.mean == 'pixel':
-    _log.info('the mean image of the training pictures ...')
-    command = [*main_command(run, options), '--mode=mean_image']
-    log_file = options.root / 'mean_image.log'
-    task = functools.partial(processes.run, command, log_file)
-    for reason in processes.do({'mean image': task}).values():
-      raise UserError(reason)
+def _missing(
+  root: pathlib.Path, run: Run, target: Target
+) -> dict[str, pathlib.Path]:
+  """Files that the target wants of a run and that are not there, by stage."""
+  files = records.outputs(
+    root / run.name, run, target.views, target.measures_responses
+  )
+  return {stage: file for stage, file in files.items() if not file.exists()}
 
 
-def _test_ensemble(
-  target: Target, runs: Sequence[Run], options: Options, processes: Processes
-) -> dict[str, str]:
-  """Tests the networks of `runs` together, unless that is done."""
-  output = records.ensemble_file(options.root, target.name, runs)
-  try:
-    if records.ensemble(options.root, target.name, runs):
-      return {}
-  except DamagedError as e:
-    _set_aside(e)
-  _log.info('%d networks together ...', len(runs))
-
-  def task() -> None:
-    checkpoints = [trained(options.root / run.name) for run in runs]
-    command = eval_command(runs[0], target, options, output, checkpoints)
-    processes.run(command, output.with_suffix('.log'), output=output)
-
-  return processes.do({output.stem: task})
+def _step(folder: pathlib.Path) -> int:
+  """The last step that a run has recorded."""
+  metrics = telemetry.read_metrics(folder)
+  return metrics[-1]['step'] if metrics else 0
 
 
-def _set_damaged_aside(run: Run, target: Target, root: pathlib.Path) -> None:
+def _checkpoint(folder: pathlib.Path) -> str:
+  """The checkpoint that a run ends with; BN recomputed, if it was.
+
+  Raises:
+    UserError: it is gone.
+  """
+  for series in ('recomputed', 'latest'):
+    paths = (folder / 'checkpoints' / series).glob('*')
+    steps = [path for path in paths if path.name.isdigit()]
+    if steps:
+      return str(max(steps, key=lambda path: int(path.name)))
+  raise UserError(
+    f'{folder} has no checkpoint any more, so that nothing can be measured on '
+    f'it; delete the folder to train it anew'
+  )
+
+
+def _set_damaged_aside(root: pathlib.Path, run: Run, target: Target) -> None:
   """Renames damaged files of a run, so that they are made anew.
 
   Raises:

@@ -9,8 +9,8 @@ import pytest
 
 from resnet_jax.errors import UserError
 from resnet_jax.paper import records, runner, targets
-from resnet_jax.paper.jobs import Options
 from resnet_jax.paper.processes import Processes
+from resnet_jax.paper.runner import Options
 from resnet_jax.paper.runs import Member, Scale
 from tests import command
 from tests.data.streamed.pictures import write_folder
