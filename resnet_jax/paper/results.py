@@ -19,7 +19,13 @@ class DamagedError(UserError):
       f'{file} {reason}; delete it, and `run` makes it anew from the last '
       f'checkpoint'
     )
-    self.file = file
+    self._file = file
+
+  def set_aside(self) -> str:
+    """Renames the file; the message, with the new name."""
+    aside = self._file.with_name(f'{self._file.name}.damaged')
+    self._file.rename(aside)
+    return f'{self}; it is now {aside.name}'
 
 
 @dataclasses.dataclass(frozen=True)

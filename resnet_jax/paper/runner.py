@@ -157,7 +157,7 @@ class _Todo:
       if records.ensemble(self._root, name, self.runs):
         return {}
     except DamagedError as e:
-      _set_aside(e)
+      _log.warning(e.set_aside())
     _log.info('%d networks together ...', len(self.runs))
 
     def task() -> None:
@@ -250,10 +250,4 @@ def _set_damaged_aside(root: pathlib.Path, run: Run, target: Target) -> None:
         record.layer_responses()
       return
     except DamagedError as e:
-      _set_aside(e)
-
-
-def _set_aside(error: DamagedError) -> None:
-  aside = error.file.with_name(f'{error.file.name}.damaged')
-  error.file.rename(aside)
-  _log.warning('%s; it is now %s', error, aside.name)
+      _log.warning(e.set_aside())

@@ -42,7 +42,7 @@ def signal_when(*files, numbers):
       os.kill(os.getpid(), number)
       time.sleep(0.1)
 
-  thread = threading.Thread(target=send)
+  thread = threading.Thread(target=send, daemon=True)
   thread.start()
   return thread
 
