@@ -54,7 +54,7 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 
 def _told(command: Callable[[], int | None]) -> int:
-  """Runs a command; what a user can mend is printed as such."""
+  """Runs a command; prints errors that a user can mend, without traceback."""
   try:
     return command() or 0
   except UserError as e:

@@ -1,4 +1,4 @@
-"""What runs cost: their multiply-adds, and how many this machine does."""
+"""The cost of runs in multiply-adds, and the speed of this machine."""
 
 import dataclasses
 import functools
@@ -16,7 +16,7 @@ from resnet_jax.paper.runs import Run, depth_of
 from resnet_jax.placement import AXIS, replicas, replicate
 from resnet_jax.state import TrainMetrics, create_state
 
-# Passes of a training step; a gradient takes as much as two more.
+# Forward passes that a training step costs; its gradient costs two.
 _PASSES = 3
 # Images of the measured step on a CPU, by their height.
 _CPU_BATCH = {32: 32, 224: 2}
@@ -43,8 +43,7 @@ class Speed:
     """Estimate for a run, as if all networks reached this speed."""
     network = run.configuration().model.name
     deeper = depth_of(network) / depth_of(self.network)
-    # The step is compiled, and the test and the BN statistics together cost as
-    # much again.
+    # Compiling the test and the BN statistics takes as long as the step.
     compiling = 2 * self.overhead * deeper
     return training_macs(run) / self.macs_per_second + compiling
 

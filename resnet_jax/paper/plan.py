@@ -1,4 +1,4 @@
-"""What the runs of a target take on this machine, in words."""
+"""The runs of a target, with the time that they may take on this machine."""
 
 import math
 import pathlib
@@ -12,7 +12,7 @@ from resnet_jax.paper.targets import Target
 def describe(
   target: Target, runs: Sequence[Run], root: pathlib.Path, parallel: int
 ) -> str:
-  """Each run, its arithmetic, and how long it may take; measures for seconds.
+  """A line for each run, and the time for all; measures for some seconds.
 
   Args:
     target: the table or figure.

@@ -1,4 +1,4 @@
-"""Commands of ours as processes: waited for by threads, stopped together."""
+"""Our commands as processes, each with a thread that waits for it."""
 
 import contextlib
 import logging
@@ -20,7 +20,7 @@ _log = logging.getLogger('resnet_jax')
 
 
 class Processes:
-  """Runs commands of ours, several at a time, and stops them on a signal.
+  """Runs our commands, several at a time, and stops them on a signal.
 
   The first SIGTERM, SIGINT or SIGHUP (a closed terminal) is passed on to each
   process as one SIGTERM, on which training saves; nothing starts after it. A
@@ -64,14 +64,14 @@ class Processes:
     tasks: Mapping[str, Callable[[], None]],
     progress: Callable[[], str] | None = None,
   ) -> dict[str, str]:
-    """Does all tasks, each in a thread; they call `run`.
+    """Calls all tasks in threads; a task calls `run` for its processes.
 
     Args:
-      tasks: by the names that they have in messages.
-      progress: words about all tasks, to be shown from time to time.
+      tasks: functions by the names that they have in messages.
+      progress: gives a line about all tasks, which is shown at intervals.
 
     Returns:
-      What went wrong, by task.
+      The error messages of the tasks that failed, by name.
 
     Raises:
       Interrupted: after a signal, when all processes have stopped.
@@ -121,7 +121,7 @@ class Processes:
           stdout=log,
           stderr=subprocess.STDOUT,
           env=self._environment,
-          # Out of the reach of the terminal's ^C, which we pass on, and once.
+          # The terminal's ^C does not reach it: it is passed on, and once.
           start_new_session=True,
           pass_fds=inherited,
         )
@@ -138,7 +138,7 @@ class Processes:
     left: dict[Future[None], str],
     progress: Callable[[], str] | None,
   ) -> dict[str, str]:
-    """Tells of tasks as they end, until all have; returns what went wrong."""
+    """Logs the tasks as they end, until all have; returns the failures."""
     failures = {}
     for future in left:
       future.add_done_callback(self._events.put)
@@ -191,10 +191,11 @@ class Processes:
 
 @contextlib.contextmanager
 def locked(folder: pathlib.Path) -> Iterator[int]:
-  """Keeps others from a folder.
+  """Keeps other processes out of a folder.
 
   Yields:
-    A descriptor; a process that inherits it keeps the lock, even if we die.
+    The descriptor of a lock; a process that inherits it keeps the lock, even
+    if this one dies.
 
   Raises:
     UserError: another process has the folder.
@@ -212,7 +213,7 @@ def locked(folder: pathlib.Path) -> Iterator[int]:
 
 
 def available_cores() -> list[int]:
-  """The cores that we may use."""
+  """The cores that this process may use."""
   if hasattr(os, 'sched_getaffinity'):  # not on a Mac
     return list(os.sched_getaffinity(0))
   return list(range(os.cpu_count() or 1))

@@ -1,4 +1,4 @@
-"""What runs have left, read from their files, and checked to be theirs.
+"""Records of runs, read from their files and compared with their configs.
 
 A record is a run's `results.json`, its `metrics.jsonl`, and what was measured
 on its checkpoints afterwards, beside them. Tables and figures are made from
@@ -37,7 +37,7 @@ class Record:
     run: the run.
     folder: where its files are.
     step: the last one.
-    data_name: what the data go by: a name, a file or a folder.
+    data_name: name, file or folder of the data.
     classes: number of classes of the data.
     examples: number of examples by split.
     running: final score by split, with BN's running averages.
@@ -77,14 +77,14 @@ class Record:
 
   @property
   def train_error(self) -> float | None:
-    """Error of the last steps, on augmented images and on the way, in %."""
+    """Training error of the last steps, on augmented images, in %."""
     step, error = self.curves.get('train', [(0, 0.0)])[-1]
-    # Where metrics.jsonl was cut short, an earlier record is not the end's.
+    # A metrics.jsonl that was cut short ends with an earlier step.
     return error if step == self.step else None
 
   @property
   def departures(self) -> str:
-    """In words, what is not the paper's; '' if nothing."""
+    """Words for what differs from the paper; '' if nothing does."""
     return '; '.join(filter(None, [self.run.departures, _other_data(self)]))
 
   def evaluation(self, views: str) -> Score | None:
@@ -159,7 +159,7 @@ def ensemble(
     return None
   with reading(file) as content:
     results = content['results']
-    # Beside the ensemble's, each member's own, by its checkpoint.
+    # The file also holds the score of each member, by its checkpoint.
     parts = {part for path in results for part in pathlib.Path(path).parts}
     if not parts >= {run.name for run in runs}:
       raise ValueError('it is not of these networks')
@@ -198,7 +198,7 @@ def _parse(content: Any, run: Run, folder: pathlib.Path) -> Record:
     environment={key: content['environment'][key] for key in keys},
     curves=_curves(folder),
   )
-  # What is there may still lack what is asked for later.
+  # These fail where a split is missing.
   _ = record.error, record.error_in_loop, record.departures
   return record
 
@@ -215,7 +215,7 @@ def _curves(folder: pathlib.Path) -> dict[str, list[tuple[float, float]]]:
 def _check_same(
   file: pathlib.Path, config: Any, run: Run, views: str | None = None
 ) -> None:
-  """Refuses what is of another run, or of a test on other views."""
+  """Refuses the config of another run, or of a test on other views."""
   expected = run.configuration()
   if views:
     expected.test.views = views
@@ -237,7 +237,7 @@ def _check_same(
 
 
 def _other_data(record: Record) -> str:
-  """In words, the data of a record where they are not the paper's."""
+  """Words for the data, if they are not the paper's of this name."""
   name = record.run.configuration().dataset.name
   if name not in PAPER_DATA:
     return ''

@@ -34,7 +34,7 @@ Statistics = Literal['running', 'batch']
 
 @dataclasses.dataclass(frozen=True)
 class Definition:
-  """What the paper leaves open about Fig. 7.
+  """The choices that the paper leaves open about Fig. 7.
 
   Attributes:
     split: split of the images. The section argues about optimization ("closer
@@ -85,11 +85,11 @@ def measure(path: str | pathlib.Path, definition: Definition) -> dict[str, Any]:
 
   Args:
     path: the checkpoint, SERIES/STEP.
-    definition: what to measure, on images of the data it was trained on.
+    definition: how to measure.
 
   Raises:
-    UserError: there is no such checkpoint, split or BN, or BN's groups do not
-      fit; or the same as `data.load.load`.
+    UserError: there is no such checkpoint, split or BN, BN's groups do not fit,
+      or the data cannot be loaded.
   """
   network, variables, config, found = _restore(path)
   data = experiment.load_data(config)
@@ -120,7 +120,7 @@ def layer_responses(
     variables: its params and batch_stats, and the `normalization` of images.
     images: uint8 [examples, height, width, channels]; at most
       `definition.images` of them are looked at.
-    definition: what to measure.
+    definition: how to measure.
 
   Raises:
     UserError: there is no BN, or its groups do not fit the batches.
@@ -240,7 +240,7 @@ def _sums(means: np.ndarray, variances: np.ndarray) -> np.ndarray:
 
 
 def _std(moments: np.ndarray, pooling: Pooling) -> float:
-  """The deviation of a layer from averages of what `_sums` sums."""
+  """The deviation of a layer, by the sums of `_sums` over their count."""
   mean, square, within = moments
   variance = within + np.maximum(square - np.square(mean), 0)
   if pooling == 'channels':

@@ -1,4 +1,4 @@
-"""Results as JSON files hold them, and the one error where they do not."""
+"""Results as JSON files hold them, and the error for damaged files."""
 
 import contextlib
 import dataclasses
@@ -22,7 +22,7 @@ class DamagedError(UserError):
     self._file = file
 
   def set_aside(self) -> str:
-    """Renames the file; the message, with the new name."""
+    """Renames the file, and returns the message with its new name."""
     aside = self._file.with_name(f'{self._file.name}.damaged')
     self._file.rename(aside)
     return f'{self}; it is now {aside.name}'
@@ -66,7 +66,7 @@ class LayerResponses:
 
 @contextlib.contextmanager
 def reading(file: pathlib.Path) -> Iterator[Any]:
-  """Gives the content of a JSON file to a block that parses it.
+  """Gives the content of a JSON file to the block that parses it.
 
   Raises:
     DamagedError: it is no JSON, or the block does not find what it looks for.
@@ -84,7 +84,7 @@ def reading(file: pathlib.Path) -> Iterator[Any]:
 
 
 def number(x: Any) -> Any:
-  """`x`, which must be a number; NaN is none."""
+  """Returns `x`; raises an error where it is no finite number."""
   if isinstance(x, bool) or not math.isfinite(x):
     raise ValueError(f'{x} is no number')
   return x

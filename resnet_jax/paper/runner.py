@@ -1,7 +1,7 @@
-"""Does what is missing of a target: skips, resumes, goes on past failures.
+"""Trains and tests the runs of a target that are not done yet.
 
-Each run is a process of its own, `python -m resnet_jax.main`, so that one that
-fails takes nothing else with it. Its output is in `log.txt` of its folder.
+Each run is a process of its own, `python -m resnet_jax.main`, so that a failure
+leaves the others unharmed. Its output is in `log.txt` of its folder.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ _log = logging.getLogger('resnet_jax')
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """How to run.
+  """Where and how many runs are started.
 
   Attributes:
     root: folder of all runs.
@@ -42,7 +42,7 @@ class Options:
 def run_target(
   target: Target, runs: Sequence[Run], options: Options
 ) -> dict[str, str]:
-  """Does what is missing of `runs`.
+  """Trains and tests each of `runs`, as far as its files are missing.
 
   Returns:
     What went wrong, by the name of what failed; the rest is done.
@@ -79,7 +79,7 @@ def run_target(
 
 
 def is_done(root: pathlib.Path, run: Run, target: Target) -> bool:
-  """Whether all that the target wants of a run is there, and the run's own."""
+  """Whether a run has left all files that the target wants of it."""
   try:
     record = records.find(root, run)
   except UserError:
@@ -94,7 +94,7 @@ def default_parallel(target: Target) -> int:
 
 @dataclasses.dataclass
 class _Todo:
-  """What the runs of a target take, and how far they have come."""
+  """The runs of a target, with the commands that they take."""
 
   target: Target
   runs: Sequence[Run]
@@ -104,13 +104,13 @@ class _Todo:
   def __post_init__(self) -> None:
     self._root = self.options.root
     self._running: list[Run] = []
-    # In multiply-adds; what comes after training counts as nothing.
+    # Multiply-adds of training; tests after it count as nothing.
     self._work = {run: training_macs(run) for run in self.runs}
     self._work_before = self._work_done()
     self._start = time.monotonic()
 
   def do(self, run: Run) -> None:
-    """Makes what is missing of a run, one process after the other."""
+    """Makes the missing files of a run, one process after the other."""
     folder = self._root / run.name
     telemetry.make_workdir(folder, '--runs')
     self._running.append(run)
@@ -123,7 +123,7 @@ class _Todo:
       self._running.remove(run)
 
   def progress(self) -> str:
-    """Words about how much is done, how long the rest takes, and what runs."""
+    """The share that is done, the time left, and the runs under way."""
     done, total = self._work_done(), sum(self._work.values())
     finished = sum(not self._missing(run) for run in self.runs)
     share = f'{100 * done / total:.0f} % of the work'
@@ -150,7 +150,7 @@ class _Todo:
         raise UserError(reason)
 
   def test_ensemble(self) -> dict[str, str]:
-    """Tests the networks together, unless that is done; says what failed."""
+    """Tests the networks together, unless that is done; returns failures."""
     name = self.target.name
     output = records.ensemble_file(self._root, name, self.runs)
     try:
@@ -180,7 +180,7 @@ class _Todo:
 
   def _command(self, run: Run, stage: str, output: pathlib.Path) -> list[str]:
     if stage == 'training':
-      # metrics.jsonl has all that TensorBoard would be told.
+      # metrics.jsonl holds the same numbers.
       quiet = '--config.run.tensorboard=False'
       return self._main(run, quiet, f'--workdir={output.parent}')
     if stage == 'testing':
@@ -239,7 +239,7 @@ def _set_damaged_aside(root: pathlib.Path, run: Run, target: Target) -> None:
   """Renames damaged files of a run, so that they are made anew.
 
   Raises:
-    UserError: the folder is another run's.
+    UserError: the folder belongs to another run.
   """
   while True:
     try:

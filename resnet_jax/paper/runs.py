@@ -21,7 +21,7 @@ CONFIGS = pathlib.Path(__file__).parents[2] / 'configs'
 
 @dataclasses.dataclass(frozen=True)
 class Scale:
-  """What the user narrows or shrinks; None leaves it as the target says.
+  """The options that narrow or shrink a target; None leaves it as it is.
 
   Attributes:
     dataset: 'digits', a TFDS name, an .npz file or a folder of pictures.
@@ -76,7 +76,7 @@ class Run:
     suffix: the part of that name that says how it was shrunk; '' if it was not.
     config: a file of `configs/`, without its .py.
     overrides: fields that are set, by dotted name.
-    departures: in words, what is not as the target declares; '' if nothing.
+    departures: words for what differs from the target; '' if nothing does.
     on_paper_data: whether the data go by the name of those that the target is
       about.
   """

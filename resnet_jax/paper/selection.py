@@ -17,7 +17,7 @@ class Selected:
   Attributes:
     member: the network, as the target declares it.
     records: by rising seed; none where nothing has been run.
-    problems: what was left out because it is damaged or another run's.
+    problems: error messages of folders that were left out.
   """
 
   member: Member
@@ -26,12 +26,12 @@ class Selected:
 
   @property
   def departures(self) -> str:
-    """In words, what is not as the target declares; '' if nothing, or none."""
+    """Words for what differs from the target; '' if nothing does."""
     words = {record.departures for record in self.records} - {''}
     return ' | '.join(sorted(words))
 
   def how(self, seeds: int) -> str:
-    """In words, how near to the target results of so many seeds are."""
+    """Words for how near results of so many seeds are to the target."""
     if not seeds:
       return 'not run'
     plural = 's' if seeds > 1 else ''

@@ -12,7 +12,7 @@ class Target:
 
   Attributes:
     name: its name on the command line.
-    title: what it shows.
+    title: the subject.
     members: the networks that are trained for it; none where it is computed
       from the modules alone.
     views: views that they are tested on, besides the test in the loop.
@@ -183,7 +183,7 @@ def in_order(target: Target, scale: Scale) -> list[Run]:
   """All runs, seed by seed: a target that was cut shows all its networks.
 
   Raises:
-    UserError: as `runs_of`.
+    UserError: the scale leaves no runs, or means nothing for the target.
   """
   runs = [run for _, runs in runs_of(target, scale) for run in runs]
   return sorted(runs, key=lambda run: run.seed)
