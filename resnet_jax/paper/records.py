@@ -34,8 +34,7 @@ class Record:
   """A run that is done.
 
   Attributes:
-    run: the run.
-    folder: where its files are.
+    folder: the folder of its files.
     step: the last one.
     data_name: name, file or folder of the data.
     classes: number of classes of the data.
@@ -228,11 +227,11 @@ def _check_same(
         changes[f'dataset.{field}'] = pair
   if changes:
     words = [f'config.{k} is {a!r}, not {b!r}' for k, (a, b) in changes.items()]
-    more = len(words) - 3
+    if len(words) > 3:
+      words[3:] = [f'and {len(words) - 3} more']
     raise ForeignError(
-      f'{file} is not of {run.name}: {"; ".join(words[:3])}'
-      f'{f"; and {more} more" * (more > 0)}. Move the folder away, or keep '
-      f'these runs elsewhere with --runs=DIR'
+      f'{file} is not of {run.name}: {"; ".join(words)}. Move the folder away, '
+      f'or keep these runs elsewhere with --runs=DIR'
     )
 
 

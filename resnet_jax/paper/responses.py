@@ -19,10 +19,11 @@ import ml_collections
 import numpy as np
 from flax import traverse_util
 
-from resnet_jax import errors, eval_only, experiment, models
+from resnet_jax import eval_only, experiment, models
 from resnet_jax.config import checks
 from resnet_jax.config.plan import create_model, views_of
 from resnet_jax.data.feed import Data
+from resnet_jax.errors import UserError, did_you_mean
 from resnet_jax.models import Network, ResNet
 from resnet_jax.runs import checkpoint, finetune
 
@@ -66,16 +67,16 @@ class Definition:
     for field in ('images', 'batch_size'):
       value = getattr(self, field)
       if not isinstance(value, int) or value < 1:
-        raise errors.UserError(
+        raise UserError(
           f'{field} of layer responses is {value!r}; it must be a whole number '
           f'of at least 1'
         )
     for field, choices in (('pooling', Pooling), ('statistics', Statistics)):
       value, names = getattr(self, field), get_args(choices)
       if value not in names:
-        raise errors.UserError(
+        raise UserError(
           f'{field} of layer responses is {value!r}'
-          f'{errors.did_you_mean(str(value), names)}; it can be '
+          f'{did_you_mean(str(value), names)}; it can be '
           f'{" or ".join(map(repr, names))}'
         )
 
@@ -126,7 +127,7 @@ def layer_responses(
     UserError: there is no BN, or its groups do not fit the batches.
   """
   if not isinstance(network, ResNet):
-    raise errors.UserError(
+    raise UserError(
       f'Fig. 7 is of responses after BN, and {type(network).__name__} has '
       f'none; use a plain or a residual network'
     )
@@ -266,13 +267,13 @@ def _usable(count: int, definition: Definition) -> int:
 def _check_groups(group: int, count: int, definition: Definition) -> None:
   size = definition.batch_size
   if _usable(count, definition) == 0:
-    raise errors.UserError(
+    raise UserError(
       f'{min(count, definition.images)} images fill no batch of {size}, whose '
       f'statistics are asked for; take more images, a smaller batch_size, or '
       f"statistics 'running'"
     )
   if group and size % group:
-    raise errors.UserError(
+    raise UserError(
       f'batch_size {size} of layer responses is not a multiple of the BN '
       f'groups of {group} examples that the network was trained with; try '
       f'{-(-size // group) * group}'
@@ -288,13 +289,13 @@ def _first_images(
     UserError: there is no such split, or there are several hosts.
   """
   if definition.split not in data.sizes:
-    raise errors.UserError(
+    raise UserError(
       f'{data.name} has no split {definition.split!r}'
-      f'{errors.did_you_mean(definition.split, data.sizes)}; it has '
+      f'{did_you_mean(definition.split, data.sizes)}; it has '
       f'{", ".join(data.sizes)}'
     )
   if jax.process_count() > 1:  # each would look at other images
-    raise errors.UserError('layer responses are measured on one host; use one')
+    raise UserError('layer responses are measured on one host; use one')
   config = config.copy_and_resolve_references()
   config.test.views = 'single'
   batches, count = [], 0

@@ -64,8 +64,7 @@ def run_target(
   left = [run for run in own if _missing(options.root, run, target)]
   done = len(own) - len(left)
   _log.info('%s: %d runs, of which %d are done', target.name, len(runs), done)
-  cache = options.root / '.compiled'
-  with Processes(options.parallel, cache) as processes:
+  with Processes(options.parallel, options.root / '.compiled') as processes:
     todo = _Todo(target, own, options, processes)
     if left:
       todo.compute_mean_image(left[0])
