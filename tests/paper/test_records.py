@@ -85,13 +85,21 @@ def test_damaged_records_are_named_and_left_out(tmp_path):
 def test_what_is_damaged_within_is_named(tmp_path, run, name, damage):
   folder = write_record(tmp_path, run, error=0.08)
   (folder / 'responses.json').write_text(json.dumps(RESPONSES))
-  assert row_of(shown('fig7', tmp_path), 'ResNet-20')['mean'] == '1.500'
+  assert records.find(tmp_path, run).layer_responses().stds == [1.0, 2.0]
   content = json.loads((folder / name).read_text())
   damage(content)
   (folder / name).write_text(json.dumps(content))
-  text = shown('fig7', tmp_path)
-  words = ' '.join(text.split())
-  assert f'{name} ' in words and 'delete it' in words
+  with pytest.raises(DamagedError, match=f'{name} is no record.*; delete it'):
+    records.find(tmp_path, run).layer_responses()
+
+
+def test_damaged_responses_are_named_and_left_out(tmp_path, run):
+  folder = write_record(tmp_path, run, error=0.08)
+  (folder / 'responses.json').write_text(json.dumps(RESPONSES))
+  assert row_of(shown('fig7', tmp_path), 'ResNet-20')['mean'] == '1.500'
+  (folder / 'responses.json').write_text('{}')
+  words = ' '.join(shown('fig7', tmp_path).split())
+  assert 'responses.json is no record' in words and 'delete it' in words
   assert '1.500' not in words
 
 
