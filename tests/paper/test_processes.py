@@ -1,6 +1,7 @@
 """Processes: side by side, apart in failure, and together when they stop."""
 
 import functools
+import logging
 import os
 import signal
 import subprocess
@@ -137,6 +138,21 @@ def test_a_signal_is_passed_on_once_and_nothing_starts_any_more(
   assert [signal.getsignal(n) for n in SIGNALS] == before
 
 
+def test_a_terminal_that_is_gone_does_not_stop_the_saving(
+  tmp_path, work, monkeypatch
+):
+  def gone(*_):
+    raise OSError('the terminal is gone')
+
+  monkeypatch.setattr(logging.getLogger('resnet_jax'), 'warning', gone)
+  with Processes(1, tmp_path) as processes:
+    thread = signal_when(tmp_path / 'a', numbers=[signal.SIGHUP])
+    with pytest.raises(OSError, match='the terminal is gone'):
+      processes.do({'one': work(processes, 'save', 'a')})
+    thread.join()
+  assert (tmp_path / 'a').read_text() == 'saved after 1'
+
+
 def test_a_second_signal_kills(tmp_path, work):
   with Processes(1, tmp_path) as processes:
     numbers = [signal.SIGTERM, signal.SIGINT]
@@ -172,6 +188,15 @@ def test_progress_is_shown_and_its_failure_stops_all(
     with pytest.raises(OSError, match='the terminal is gone'):
       processes.do(tasks, progress)
   assert (tmp_path / 'a').read_text() == 'saved after 1'
+
+
+def test_a_process_inherits_the_lock_of_its_folder(tmp_path, work):
+  with Processes(1, tmp_path) as processes, locked(tmp_path) as lock:
+    tasks = {
+      'heir': work(processes, 'write', 'a', str(lock), inherited=[lock]),
+      'other': work(processes, 'write', 'b', str(lock)),
+    }
+    assert processes.do(tasks).keys() == {'other'}
 
 
 def test_a_lock_is_kept_by_who_inherits_it(tmp_path):

@@ -88,6 +88,24 @@ def test_what_is_damaged_is_set_aside_and_made_anew(tmp_path, commands):
   assert 'has no checkpoint any more' in reason and not commands
 
 
+def test_an_ensemble_is_tested_when_all_its_networks_are_there(
+  tmp_path, commands
+):
+  options = Options(tmp_path / 'runs')
+  target = targets.Target('table5', 'small', views='dense', ensemble=True)
+  failures = runner.run_target(target, EVERY_RUN, options)
+  assert failures['ensemble'] == 'some of its networks are missing'
+  commands.clear()
+  runs = [run for run in EVERY_RUN if run.seed == 0]
+  assert runner.run_target(target, runs, options) == {}
+  ((_, words),) = commands
+  assert '--config.test.views=dense' in words
+  assert words[-2:] == [
+    f'--checkpoint={options.root}/{run.name}/checkpoints/latest/300'
+    for run in runs
+  ]
+
+
 def start(root, *words):
   return subprocess.Popen(
     [sys.executable, '-m', 'resnet_jax.paper', 'run', *words, f'--runs={root}'],

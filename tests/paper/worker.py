@@ -1,6 +1,7 @@
 """A command for the tests of processes: `python -m tests.paper.worker`.
 
-worker FOLDER write NAME            writes the cores that it may use
+worker FOLDER write NAME FILE ...   writes the cores that it may use, if it
+                                    has inherited the descriptors FILE ...
 worker FOLDER meet NAME OTHER       waits until OTHER is there, too
 worker FOLDER save NAME             runs until it is told to stop, then saves
 worker FOLDER hang NAME             runs on when it is told to stop
@@ -21,6 +22,9 @@ def main(folder, verb, name, *words):
   if verb == 'fail':
     print(name)
     return int(words[0])
+  if verb == 'write':
+    for descriptor in words:
+      os.fstat(int(descriptor))
   if verb in ('save', 'hang'):
     signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
   if hasattr(os, 'sched_getaffinity'):
