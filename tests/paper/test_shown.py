@@ -72,7 +72,7 @@ def test_figures_show_where_curves_end(tmp_path):
   text = shown('fig1', tmp_path)
   plain20 = cells_of(text, 'plain-20')
   assert plain20[:4] == ['plain-20', '9.65', '9.65', '0.00']
-  assert plain20[-3:-1] == ['2.00', '+0.70']
+  assert {'2.00', '+0.70'} <= set(plain20)
   assert cells_of(text, 'plain-56')[2] == MISSING
 
 
