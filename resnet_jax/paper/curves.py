@@ -9,6 +9,7 @@ from resnet_jax.paper import figures, published
 from resnet_jax.paper.figures import Curve, Panel, ResponseSeries
 from resnet_jax.paper.markdown import MISSING, escape, mean_std, number, strong
 from resnet_jax.paper.records import Record
+from resnet_jax.paper.results import LayerResponses
 from resnet_jax.paper.runs import depth_of
 from resnet_jax.paper.section import Section, how_of, name_of, printed_name
 from resnet_jax.paper.selection import Selected
@@ -111,9 +112,7 @@ def _curve_of(one: Selected, ends: _Ends) -> Curve:
 
   def points(split: str) -> list[list[tuple[float, float]]]:
     return [
-      [(r['step'], 100 * r['error']) for r in record.curves[split]]
-      for record in one.records
-      if split in record.curves
+      record.curves[split] for record in one.records if split in record.curves
     ]
 
   name, paper_end = name_of(one), None
@@ -135,7 +134,7 @@ def _ends_table(section: Section, ends: _Ends, source: str) -> list[str]:
     rows.append(
       [
         name,
-        *_end(end.test, [_last_in_loop(record) for record in there]),
+        *_end(end.test, [record.error_in_loop for record in there]),
         *([band_of(bands.get(name))] if others else []),
         *_end(end.training, train),
         how_of(one, there),
@@ -162,11 +161,6 @@ def _end(paper: float | str | None, ours: Sequence[float]) -> list[str]:
   return [printed, *against(paper, ours)[1:]]
 
 
-def _last_in_loop(record: Record) -> float:
-  """The end of a curve, which is with BN's running averages."""
-  return 100 * record.content['results']['running'][record.split]['error']
-
-
 def fig7(section: Section) -> list[str]:
   """The responses of nets that were trained on CIFAR-10."""
   blocks = response_blocks(section)
@@ -179,13 +173,13 @@ def response_blocks(section: Section, suffix: str = '') -> list[str]:
   """The figure of responses, and a table of them, where they are measured."""
   series, rows, definitions = [], [], []
   for one in section.selected:
-    contents = section.measured(one, Record.responses)
+    contents = section.measured(one, Record.layer_responses)
     if not contents:
       continue
     series.append(series_of(one.member.network, contents))
     stds = series[-1].stds
-    means = [statistics.fmean(_stds(content)) for content in contents]
-    definitions.append((contents[0]['definition'], contents[0]['images']))
+    means = [statistics.fmean(content.stds) for content in contents]
+    definitions.append((contents[0].definition, contents[0].images))
     rows.append(
       [
         name_of(one),
@@ -222,22 +216,18 @@ def response_blocks(section: Section, suffix: str = '') -> list[str]:
 
 
 def series_of(
-  network: str, contents: Sequence[dict[str, Any]]
+  network: str, contents: Sequence[LayerResponses]
 ) -> ResponseSeries:
   """The mean over what `responses.measure` found with each seed."""
   return ResponseSeries(
     printed_name(network),
     [
       statistics.fmean(values)
-      for values in zip(*map(_stds, contents), strict=True)
+      for values in zip(*(one.stds for one in contents), strict=True)
     ],
     'plain' if 'plain' in network else 'residual',
     depth_of(network),
   )
-
-
-def _stds(content: dict[str, Any]) -> list[float]:
-  return [layer['std'] for layer in content['layers']]
 
 
 def _definition(definition: dict[str, Any], images: int) -> str:

@@ -139,7 +139,7 @@ def _facts(sections: Sequence[Section]) -> Iterator[str]:
     yield '- Records: none yet'
     return
   hours = sum(record.seconds for record in records.values()) / 3600
-  environments = [r.content['environment'] for r in records.values()]
+  environments = [record.environment for record in records.values()]
   facts = {
     'Records': [f'{len(records)} runs, {hours:,.1f} hours in all'],
     'Hardware': [

@@ -1,6 +1,6 @@
 """The standard deviation of layer responses (Fig. 7).
 
-  content = measure(run / 'checkpoints/latest/64000', None, Definition())
+  content = measure(run / 'checkpoints/latest/64000', Definition())
 
 A response is what a 3x3 convolution on the main path gives after its BN, before
 the nonlinearity or the addition.
@@ -19,12 +19,13 @@ import ml_collections
 import numpy as np
 from flax import traverse_util
 
-from resnet_jax import errors, eval_only, experiment
+from resnet_jax import experiment
 from resnet_jax.config import checks
-from resnet_jax.config.plan import create_model, views_of
+from resnet_jax.config.plan import views_of
 from resnet_jax.data.feed import Data
-from resnet_jax.models import ResNet
-from resnet_jax.runs import checkpoint, finetune
+from resnet_jax.errors import UserError, did_you_mean
+from resnet_jax.models import Network, ResNet
+from resnet_jax.runs import checkpoint, restore
 
 _log = logging.getLogger('resnet_jax')
 
@@ -34,20 +35,21 @@ Statistics = Literal['running', 'batch']
 
 @dataclasses.dataclass(frozen=True)
 class Definition:
-  """What the paper leaves open about Fig. 7.
+  """The choices that the paper leaves open about Fig. 7.
 
   Attributes:
-    split: whose images are looked at. The section argues about optimization
-      ("closer to zero"), not about generalization: so the training images.
-    images: how many, the first in the split's order, not augmented; fewer where
-      there are fewer. Folders are in the order of classes: there, take many.
-    pooling: 'all': one deviation over images, positions and channels.
-      'channels': that of each channel over images and positions, averaged over
-      the channels. The paper speaks of the deviation of a layer's responses and
-      of no average. After BN that of one channel is nearly |scale|, whatever
+    split: split of the images. The section argues about optimization ("closer
+      to zero"), not about generalization: so the training images.
+    images: number of images, the first in the split's order, not augmented;
+      fewer where there are fewer. Folders are in the order of classes: there,
+      take many.
+    pooling: 'all' takes one deviation over images, positions and channels;
+      'channels' averages the deviations of channels over images and positions.
+      The paper speaks of the deviation of a layer's responses and of no
+      average. After BN the deviation of one channel is nearly |scale|, whatever
       the images, and its offset would not count as response.
-    statistics: what BN normalizes with: 'running' averages, as the trained
-      network is used, or those of the 'batch', as in training.
+    statistics: BN normalizes with 'running' averages, as the trained network is
+      used, or with those of the 'batch', as in training.
     batch_size: images at a time. It matters to 'batch' alone: BN's groups are
       those of the network, and images that fill no batch are left out.
 
@@ -65,121 +67,104 @@ class Definition:
     for field in ('images', 'batch_size'):
       value = getattr(self, field)
       if not isinstance(value, int) or value < 1:
-        raise errors.UserError(
+        raise UserError(
           f'{field} of layer responses is {value!r}; it must be a whole number '
           f'of at least 1'
         )
     for field, choices in (('pooling', Pooling), ('statistics', Statistics)):
       value, names = getattr(self, field), get_args(choices)
       if value not in names:
-        raise errors.UserError(
+        raise UserError(
           f'{field} of layer responses is {value!r}'
-          f'{errors.did_you_mean(str(value), names)}; it can be '
+          f'{did_you_mean(str(value), names)}; it can be '
           f'{" or ".join(map(repr, names))}'
         )
 
 
-@dataclasses.dataclass(frozen=True)
-class Response:
-  """Of one layer: the path of its convolution, and the deviation."""
-
-  path: str
-  std: float
-
-
-def measure(
-  path: str | pathlib.Path,
-  config: ml_collections.ConfigDict | None,
-  definition: Definition,
-) -> dict[str, Any]:
-  """The responses of a checkpoint, as they are written to JSON.
+def measure(path: str | pathlib.Path, definition: Definition) -> dict[str, Any]:
+  """The layer responses of a checkpoint, as they are written to JSON.
 
   Args:
-    path: of the checkpoint, SERIES/STEP.
-    config: where the images are; None: as the checkpoint says.
-    definition: of the responses.
+    path: the checkpoint, SERIES/STEP.
+    definition: how to measure.
 
   Raises:
-    UserError: there is no such checkpoint, split or BN, or BN's groups do not
-      fit; or as `data.load.load`.
+    UserError: there is no such checkpoint, split or BN, BN's groups do not fit,
+      or the data cannot be loaded.
   """
   found = checkpoint.read_step(path)
-  if config is None:
-    config = eval_only.config_of(found)
+  config = restore.read_config(found)
   checks.check(config)
-  config = config.copy_and_resolve_references()
-  finetune.adopt_network(config, found)
+  # The head gives no response, so the data may well be of other classes.
+  restored = restore.restore(found, config)
   data = experiment.load_data(config)
   if found.meta['data'] != data.fingerprint:
     _log.info('%s was trained on other data than these', found.path)
-  # The head gives no response, so the data may well be of other classes.
-  classes = len(found.meta['class_names'])
-  model = create_model(config, num_classes=classes)
-  template = jax.eval_shape(
-    model.init, jax.random.key(0), jnp.zeros((1, *data.image_shape))
-  )
-  variables = finetune.variables_of(found, template)
   images = _first_images(data, config, definition)
-  found_responses = responses(model, variables, images, definition)
+  layers = layer_responses(
+    restored.model, restored.variables(), images, definition
+  )
   return {
     'definition': dataclasses.asdict(definition),
     'network': config.model.name,
     'data': data.name,
     'step': found.step,
     'images': _usable(len(images), definition),
-    'layers': [dataclasses.asdict(response) for response in found_responses],
+    'layers': [{'path': path, 'std': std} for path, std in layers.items()],
   }
 
 
-def responses(
-  model: ResNet,
+def layer_responses(
+  network: Network,
   variables: dict[str, Any],
   images: np.ndarray,
   definition: Definition,
-) -> list[Response]:
-  """The responses of a network to images, from the first layer to the last.
+) -> dict[str, float]:
+  """The deviation of each layer, by its path, from the first to the last.
 
   Args:
-    model: the network.
-    variables: as `evaluate.variables_of` returns.
+    network: a plain or a residual network.
+    variables: its params and batch_stats, and the `normalization` of images.
     images: uint8 [examples, height, width, channels]; at most
       `definition.images` of them are looked at.
-    definition: of the responses.
+    definition: how to measure.
 
   Raises:
     UserError: there is no BN, or its groups do not fit the batches.
   """
-  layers = layers_of(variables)
+  if not isinstance(network, ResNet):
+    raise UserError(
+      f'Fig. 7 is of responses after BN, and {type(network).__name__} has '
+      f'none; use a plain or a residual network'
+    )
   count, size = _usable(len(images), definition), definition.batch_size
   batch_statistics = definition.statistics == 'batch'
   if batch_statistics:
-    _check_groups(model.bn_group_size, len(images), definition)
+    _check_groups(network.bn_group_size, len(images), definition)
   else:
     size = min(size, count)
-  # Frozen BN would use running averages, whatever is asked for.
-  model = model.clone(
-    axis_name=None, remat=False, frozen_bn=False, frozen_stages=0
-  )
+  layers = layers_of(variables)
   step = functools.partial(
     _by_image,
-    model=model,
+    # Frozen BN would use running averages, whatever is asked for.
+    model=network.clone(
+      axis_name=None, remat=False, frozen_bn=False, frozen_stages=0
+    ),
     paths=tuple(layers.values()),
     train=batch_statistics,
   )
-  total = None
+  sums: list[Any] = [0.0] * len(layers)
   for start in range(0, count, size):
     real = min(size, count - start)
     # The last batch is filled up, or its shape would be compiled anew.
     places = start + np.arange(size) % real
-    parts = [
-      _Moments.of(means[:real], variances[:real])
-      for means, variances in jax.device_get(step(variables, images[places]))
-    ]
-    total = parts if total is None else list(map(_Moments.merge, total, parts))
-  return [
-    Response('/'.join(path), moments.std(definition.pooling))
-    for path, moments in zip(layers, total, strict=True)
-  ]
+    by_layer = jax.device_get(step(variables, images[places]))
+    for i, (means, variances) in enumerate(by_layer):
+      sums[i] = sums[i] + _sums(means[:real], variances[:real])
+  return {
+    '/'.join(path): _std(total / count, definition.pooling)
+    for path, total in zip(layers, sums, strict=True)
+  }
 
 
 def layers_of(
@@ -190,77 +175,26 @@ def layers_of(
   ImageNet's stem is 7x7, and projections are 1x1: neither is among them.
 
   Args:
-    variables: of a network; shapes will do.
+    variables: those of a ResNet; shapes will do.
 
   Returns:
     Paths of BN modules, by paths of convolutions.
-
-  Raises:
-    UserError: a convolution is followed by no BN.
   """
-  params = traverse_util.flatten_dict(variables['params'])
   convolutions = [
     path[:-1]
-    for path, x in params.items()
+    for path, x in traverse_util.flatten_dict(variables['params']).items()
     if path[-1] == 'kernel' and x.shape[:-2] == (3, 3)
   ]
-  layers = {}
-  for path in sorted(convolutions, key=_by_number):
-    layers[path] = (*path[:-1], path[-1].replace('conv', 'bn'))
-    if (*layers[path], 'scale') not in params:
-      raise errors.UserError(
-        f'{"/".join(path)} of this network is followed by no BN, and Fig. 7 is '
-        f'of responses after BN; use a plain or a residual network'
-      )
-  return layers
-
-
-@dataclasses.dataclass(frozen=True)
-class _Moments:
-  """Of the responses of a layer to some images, by channel, in float64.
-
-  Attributes:
-    count: of images.
-    mean: [channels].
-    spread: the sum over images of the mean squared deviation, [channels].
-  """
-
-  count: int
-  mean: np.ndarray
-  spread: np.ndarray
-
-  @classmethod
-  def of(cls, means: np.ndarray, variances: np.ndarray) -> '_Moments':
-    """From those of each image over its positions, [images, channels]."""
-    means, variances = means.astype(np.float64), variances.astype(np.float64)
-    mean = means.mean(0)
-    spread = variances.sum(0) + np.square(means - mean).sum(0)
-    return cls(len(means), mean, spread)
-
-  def merge(self, other: '_Moments') -> '_Moments':
-    """Of both sets of images; no large sums are subtracted."""
-    count = self.count + other.count
-    shift = other.mean - self.mean
-    return _Moments(
-      count,
-      self.mean + shift * (other.count / count),
-      self.spread
-      + other.spread
-      + np.square(shift) * (self.count * other.count / count),
-    )
-
-  def std(self, pooling: Pooling) -> float:
-    variance = self.spread / self.count
-    if pooling == 'channels':
-      return float(np.sqrt(variance).mean())
-    # Channels have as many positions each: within them, and between them.
-    return float(np.sqrt(variance.mean() + self.mean.var()))
+  return {
+    path: (*path[:-1], path[-1].replace('conv', 'bn'))
+    for path in sorted(convolutions, key=_by_number)
+  }
 
 
 @functools.partial(jax.jit, static_argnames=('model', 'paths', 'train'))
 def _by_image(
   variables: dict[str, Any],
-  images: jax.Array,
+  images: jax.Array | np.ndarray,
   *,
   model: ResNet,
   paths: tuple[tuple[str, ...], ...],
@@ -283,14 +217,33 @@ def _by_image(
   return moments
 
 
-def _by_number(path: tuple[str, ...]) -> list[Any]:
+def _sums(means: np.ndarray, variances: np.ndarray) -> np.ndarray:
+  """Sums over images of mean, squared mean and variance; [3, channels].
+
+  In float64, in which the squares may be subtracted later.
+  """
+  means, variances = means.astype(np.float64), variances.astype(np.float64)
+  return np.stack([means, np.square(means), variances]).sum(1)
+
+
+def _std(moments: np.ndarray, pooling: Pooling) -> float:
+  """The deviation of a layer, by the sums of `_sums` over their count."""
+  mean, square, within = moments
+  variance = within + np.maximum(square - np.square(mean), 0)
+  if pooling == 'channels':
+    return float(np.sqrt(variance).mean())
+  # Channels have as many positions each: within them, and between them.
+  return float(np.sqrt(variance.mean() + mean.var()))
+
+
+def _by_number(path: tuple[str, ...]) -> list[int | str]:
   """A key that puts block10 after block9."""
   words = re.split(r'(\d+)', '/'.join(path))
   return [int(word) if word.isdigit() else word for word in words]
 
 
 def _usable(count: int, definition: Definition) -> int:
-  """How many of `count` images are looked at."""
+  """Number of `count` images that are looked at."""
   count = min(count, definition.images)
   if definition.statistics == 'batch':
     count -= count % definition.batch_size
@@ -300,13 +253,13 @@ def _usable(count: int, definition: Definition) -> int:
 def _check_groups(group: int, count: int, definition: Definition) -> None:
   size = definition.batch_size
   if _usable(count, definition) == 0:
-    raise errors.UserError(
+    raise UserError(
       f'{min(count, definition.images)} images fill no batch of {size}, whose '
       f'statistics are asked for; take more images, a smaller batch_size, or '
       f"statistics 'running'"
     )
   if group and size % group:
-    raise errors.UserError(
+    raise UserError(
       f'batch_size {size} of layer responses is not a multiple of the BN '
       f'groups of {group} examples that the network was trained with; try '
       f'{-(-size // group) * group}'
@@ -316,20 +269,25 @@ def _check_groups(group: int, count: int, definition: Definition) -> None:
 def _first_images(
   data: Data, config: ml_collections.ConfigDict, definition: Definition
 ) -> np.ndarray:
-  """The first images of the split; pictures as centre crops. uint8."""
+  """The first images of the split, uint8; pictures are cropped in the centre.
+
+  Raises:
+    UserError: there is no such split, or there are several hosts.
+  """
   if definition.split not in data.sizes:
-    raise errors.UserError(
+    raise UserError(
       f'{data.name} has no split {definition.split!r}'
-      f'{errors.did_you_mean(definition.split, data.sizes)}; it has '
+      f'{did_you_mean(definition.split, data.sizes)}; it has '
       f'{", ".join(data.sizes)}'
     )
   if jax.process_count() > 1:  # each would look at other images
-    raise errors.UserError('layer responses are measured on one host; use one')
+    raise UserError('layer responses are measured on one host; use one')
   config = config.copy_and_resolve_references()
   config.test.views = 'single'
-  views = views_of(config)
   batches, count = [], 0
-  for part in data.parts(definition.split, views, definition.batch_size):
+  for part in data.parts(
+    definition.split, views_of(config), definition.batch_size
+  ):
     batches.append(part.images[part.ids >= 0, 0])
     count += len(batches[-1])
     if count >= definition.images:

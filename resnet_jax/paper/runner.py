@@ -1,306 +1,253 @@
-"""Does what is missing of a target: skips, resumes, goes on past failures.
+"""Trains and tests the runs of a target that are not done yet.
 
-Each run is a process of its own, `python -m resnet_jax.main`, so that one which
-fails takes nothing else with it. Its output is in `log.txt` of its folder.
+Each run is a process of its own, `python -m resnet_jax.main`, so that a failure
+leaves the others unharmed. Its output is in `log.txt` of its folder.
 """
 
 import dataclasses
+import functools
 import logging
-import os
-import signal
+import pathlib
 import time
-from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from resnet_jax.console import clock_face, console
+from resnet_jax.console import clock_face
 from resnet_jax.errors import UserError
 from resnet_jax.paper import records
-from resnet_jax.paper.jobs import Job, Options, last_words, start, trained
+from resnet_jax.paper.cost import training_macs
+from resnet_jax.paper.processes import Processes, available_cores, locked
+from resnet_jax.paper.results import DamagedError
 from resnet_jax.paper.runs import Run
 from resnet_jax.paper.targets import Target
 from resnet_jax.runs import telemetry
-from resnet_jax.runs.interruption import Interrupted
+from resnet_jax.runs.workdir import make_workdir
 
 _log = logging.getLogger('resnet_jax')
 
-_POLL = 0.2  # seconds between two looks at the processes
-
 
 @dataclasses.dataclass(frozen=True)
-class Failure:
-  """What could not be done, and the last thing it said."""
+class Options:
+  """Where and how many runs are started.
 
-  name: str
-  reason: str
+  Attributes:
+    root: folder of all runs.
+    parallel: number of runs at a time.
+    cpu_devices: number of devices that each run makes of the CPU.
+  """
+
+  root: pathlib.Path
+  parallel: int = 1
+  cpu_devices: int = 1
 
 
 def run_target(
   target: Target, runs: Sequence[Run], options: Options
-) -> list[Failure]:
-  """Does what is missing of `runs`.
+) -> dict[str, str]:
+  """Trains and tests each of `runs`, as far as its files are missing.
 
   Returns:
-    What failed; the rest is done.
+    What went wrong, by the name of what failed; the rest is done.
 
   Raises:
-    UserError: nothing can be written to the folder of the runs.
-    Interrupted: SIGTERM or SIGINT; what was running has saved.
+    UserError: nothing can be written to the folder of the runs, or the mean
+      image cannot be computed.
+    Interrupted: SIGTERM, SIGINT or SIGHUP; what was running has saved.
   """
-  telemetry.make_workdir(options.root, '--runs')
-  failures, jobs = [], []
+  make_workdir(options.root, '--runs')
+  failures, own = {}, []
   for run in runs:
     try:
-      _check(run, target, options)
+      _set_damaged_aside(options.root, run, target)
+      own.append(run)
     except (UserError, OSError) as e:
-      failures.append(_failed(run.name, str(e)))
-    else:
-      jobs.append(Job(run, target, options))
-  waiting = [job for job in jobs if not job.done]
-  _log.info(
-    '%s: %d runs, of which %d are done',
-    target.name,
-    len(runs),
-    len(jobs) - len(waiting),
-  )
-  with _Stop() as stop:
-    _prepare(waiting, options, stop)
-    failures += _run_all(waiting, jobs, options, stop)
+      failures[run.name] = str(e)
+      _log.warning('%s failed: %s', run.name, e)
+  left = [run for run in own if _missing(options.root, run, target)]
+  done = len(own) - len(left)
+  _log.info('%s: %d runs, of which %d are done', target.name, len(runs), done)
+  with Processes(options.parallel, options.root / '.compiled') as processes:
+    todo = _Todo(target, own, options, processes)
+    if left:
+      todo.compute_mean_image(left[0])
+    tasks = {run.name: functools.partial(todo.do, run) for run in left}
+    failures |= processes.do(tasks, todo.progress)
     if target.ensemble and failures:
-      failures.append(_failed('ensemble', 'some of its networks are missing'))
+      failures['ensemble'] = 'some of its networks are missing'
     elif target.ensemble and len(runs) > 1:
-      failures += _run_ensemble(target, runs, options, stop)
+      failures |= todo.test_ensemble()
   return failures
 
 
-def _check(run: Run, target: Target, options: Options) -> None:
-  """Sets aside what is damaged, so that it is made anew.
+def is_done(root: pathlib.Path, run: Run, target: Target) -> bool:
+  """Whether a run has left all files that the target wants of it."""
+  try:
+    record = records.find(root, run)
+  except UserError:
+    return False
+  return record is not None and not _missing(root, run, target)
 
-  Raises:
-    UserError: the folder is another run's, or beyond help.
-  """
-  folder = options.root / run.name
-  for _ in range(3):  # there are so many kinds of file
+
+def default_parallel(target: Target) -> int:
+  """One run at a time, or one for each core where one core is enough."""
+  return min(len(available_cores()), 8) if target.one_core else 1
+
+
+@dataclasses.dataclass
+class _Todo:
+  """The runs of a target, with the commands that they take."""
+
+  target: Target
+  runs: Sequence[Run]
+  options: Options
+  processes: Processes
+
+  def __post_init__(self) -> None:
+    self._root = self.options.root
+    self._running: list[Run] = []
+    # Multiply-adds of training; tests after it count as nothing.
+    self._work = {run: training_macs(run) for run in self.runs}
+    self._work_before = self._work_done()
+    self._start = time.monotonic()
+
+  def do(self, run: Run) -> None:
+    """Makes the missing files of a run, one process after the other."""
+    folder = self._root / run.name
+    make_workdir(folder, '--runs')
+    self._running.append(run)
     try:
-      record = records.find(options.root, run)
-      if record and target.views:
-        record.evaluation(target.views)
-      if record and target.responses:
-        record.responses()
-    except records.DamagedError as e:
-      _set_aside(e)
-    else:
-      return
-  raise UserError(f'{folder} is damaged; delete it')
+      with locked(folder) as lock:
+        for stage, output in self._missing(run).items():
+          command, log = self._command(run, stage, output), folder / 'log.txt'
+          self.processes.run(command, log, output=output, inherited=[lock])
+    finally:
+      self._running.remove(run)
 
+  def progress(self) -> str:
+    """The share that is done, the time left, and the runs under way."""
+    done, total = self._work_done(), sum(self._work.values())
+    finished = sum(not self._missing(run) for run in self.runs)
+    share = f'{100 * done / total:.0f} % of the work'
+    words = [f'{finished}/{len(self.runs)} runs, {share}']
+    if self._work_before < done < total:
+      elapsed = time.monotonic() - self._start
+      left = elapsed * (total - done) / (done - self._work_before)
+      words.append(f'{clock_face(left)} left')
+    for run in list(self._running):
+      stage = next(iter(self._missing(run)), 'done')
+      if stage == 'training':
+        stage = f'step {_step(self._root / run.name):,}/{run.steps():,}'
+      words.append(f'{run.name}: {stage}')
+    return '; '.join(words)
 
-def _set_aside(error: records.DamagedError) -> None:
-  aside = error.file.with_name(f'{error.file.name}.damaged')
-  error.file.rename(aside)
-  _log.warning('%s; it is now %s', error, aside.name)
-
-
-def _run_all(
-  waiting: list[Job], jobs: Sequence[Job], options: Options, stop: '_Stop'
-) -> list[Failure]:
-  """Runs what waits, so many at a time; what failed."""
-  failures, running = [], {}
-  left, progress = list(waiting), _Progress(jobs)
-  try:
-    _loop(left, running, failures, options, stop, progress)
-  finally:  # whatever happened to us: they are in sessions of their own
-    for job in running.values():
-      job.stop(signal.SIGTERM)
-    for job in left:
-      job.close()
-  stop.check()
-  return failures
-
-
-def _loop(
-  left: list[Job],
-  running: dict[int, Job],
-  failures: list[Failure],
-  options: Options,
-  stop: '_Stop',
-  progress: '_Progress',
-) -> None:
-  """Until nothing is left or, after a signal, nothing runs."""
-  while (left and not stop.number) or running:
-    free = [i for i in range(options.parallel) if i not in running]
-    while left and free and not stop.number:
-      job, slot = left.pop(0), free.pop(0)
-      try:
-        job.start(_core(slot, options))
-        running[slot] = job
-      except (UserError, OSError) as e:
-        failures.append(_failed(job.run.name, str(e)))
-    if stop.number and not stop.forwarded:
-      stop.forward(running.values())
-    for slot, job in list(running.items()):
-      code = job.poll()
-      if code is None:
-        continue
-      del running[slot]
-      if stop.number:
-        job.close()
-        continue
-      if code:
-        failures.append(_failed(job.run.name, job.last_words()))
-      elif job.done:
-        progress.log(job)
-      else:
-        left.insert(0, job)  # its next process
-    progress.show(running.values())
-    time.sleep(_POLL)
-
-
-def _failed(name: str, reason: str) -> Failure:
-  _log.warning('%s failed: %s', name, reason)
-  return Failure(name, reason)
-
-
-def _run_ensemble(
-  target: Target, runs: Sequence[Run], options: Options, stop: '_Stop'
-) -> list[Failure]:
-  output = records.ensemble_file(options.root, target.name, runs)
-  try:
-    if records.ensemble(options.root, target.name, runs):
-      return []
-  except records.DamagedError as e:
-    _set_aside(e)
-  _log.info('%d networks together ...', len(runs))
-  checkpoints = [
-    f'--checkpoint={trained(options.root / run.name)}' for run in runs
-  ]
-  arguments = [
-    f'--config={runs[0].file}',
-    *runs[0].flags(),
-    '--mode=eval',
-    f'--config.test.views={target.views}',
-    f'--results={output}',
-    *checkpoints,
-  ]
-  return _run_alone(output.stem, arguments, options, stop)
-
-
-def _prepare(jobs: Sequence[Job], options: Options, stop: '_Stop') -> None:
-  """Computes the mean image of the pictures that are to be trained on.
-
-  Raises:
-    UserError: it cannot be computed.
-  """
-  for job in jobs:
-    dataset = job.run.configuration().dataset
+  def compute_mean_image(self, run: Run) -> None:
+    """Computes the mean image of the pictures of a run, if it subtracts one."""
+    dataset = run.configuration().dataset
     if dataset.crop_size and dataset.mean == 'pixel':
-      arguments = [
-        f'--config={job.run.file}',
-        *job.run.flags(),
-        '--mode=mean_image',
-      ]
       _log.info('the mean image of the training pictures ...')
-      for failure in _run_alone('mean_image', arguments, options, stop):
-        raise UserError(failure.reason)
-      return  # all runs of a target are on the same data
+      command, log = self._main(run, '--mode=mean_image'), 'mean_image.log'
+      task = functools.partial(self.processes.run, command, self._root / log)
+      for reason in self.processes.do({'mean image': task}).values():
+        raise UserError(reason)
 
+  def test_ensemble(self) -> dict[str, str]:
+    """Tests the networks together, unless that is done; returns failures."""
+    name = self.target.name
+    output = records.ensemble_file(self._root, name, self.runs)
+    try:
+      if records.ensemble(self._root, name, self.runs):
+        return {}
+    except DamagedError as e:
+      _log.warning(e.set_aside())
+    _log.info('%d networks together ...', len(self.runs))
 
-def _run_alone(
-  name: str, arguments: list[str], options: Options, stop: '_Stop'
-) -> list[Failure]:
-  """Runs what belongs to no single run; its failure, if it fails."""
-  file = options.root / f'{name}.log'
-  with file.open('wb') as log:
-    cache = options.root / '.compiled'
-    process = start('resnet_jax.main', arguments, log, cache=cache)
-    while process.poll() is None:
-      if stop.number:
-        process.kill()  # it keeps nothing that is half done
-      time.sleep(_POLL)
-  stop.check()
-  code = process.returncode
-  return [_failed(name, last_words(file, code))] if code else []
+    def task() -> None:
+      command = self._test(self.runs, output)
+      self.processes.run(command, output.with_suffix('.log'), output=output)
 
+    return self.processes.do({output.stem: task})
 
-class _Progress:
-  """Shows how much of all the work is done, and how long the rest takes."""
+  def _missing(self, run: Run) -> dict[str, pathlib.Path]:
+    return _missing(self._root, run, self.target)
 
-  def __init__(self, jobs: Sequence[Job]) -> None:
-    self._jobs = jobs
-    self._total = sum(job.total_work for job in jobs)
-    self._first = self._work()
-    self._start = self._shown = time.monotonic()
-    self._finished = sum(job.done for job in jobs)
+  def _work_done(self) -> float:
+    done = 0.0
+    for run, work in self._work.items():
+      share = 1.0
+      if 'training' in self._missing(run):
+        share = _step(self._root / run.name) / run.steps()
+      done += share * work
+    return done
 
-  def log(self, job: Job) -> None:
-    self._finished += 1
-    _log.info(
-      '%s is done: %d of %d', job.run.name, self._finished, len(self._jobs)
+  def _command(self, run: Run, stage: str, output: pathlib.Path) -> list[str]:
+    if stage == 'training':
+      # metrics.jsonl holds the same numbers.
+      quiet = '--config.run.tensorboard=False'
+      return self._main(run, quiet, f'--workdir={output.parent}')
+    if stage == 'testing':
+      return self._test([run], output)
+    checkpoint = _checkpoint(output.parent)
+    return ['resnet_jax.paper', 'responses', checkpoint, f'--output={output}']
+
+  def _test(self, runs: Sequence[Run], output: pathlib.Path) -> list[str]:
+    return self._main(
+      runs[0],
+      '--mode=eval',
+      f'--config.test.views={self.target.views}',
+      f'--results={output}',
+      *(f'--checkpoint={_checkpoint(self._root / run.name)}' for run in runs),
     )
 
-  def show(self, running: Collection[Job]) -> None:
-    now = time.monotonic()
-    if now - self._shown < console.interval or not running:
-      return
-    self._shown = now
-    done, elapsed = self._work(), now - self._start
-    words = [
-      f'{self._finished}/{len(self._jobs)} runs, {100 * done / self._total:.0f}'
-      f' % of the work'
-    ]
-    if done > self._first:
-      left = elapsed * (self._total - done) / (done - self._first)
-      words.append(f'{clock_face(left)} left')
-    console.progress('; '.join([*words, *(job.describe() for job in running)]))
-
-  def _work(self) -> float:
-    return sum(job.work_done() for job in self._jobs)
+  def _main(self, run: Run, *flags: str) -> list[str]:
+    devices = f'--cpu_devices={self.options.cpu_devices}'
+    return ['resnet_jax.main', *run.flags(), devices, *flags]
 
 
-class _Stop:
-  """Notes SIGTERM and SIGINT; the second one kills what runs."""
-
-  def __init__(self) -> None:
-    self.number = 0
-    self.forwarded = False
-    self._jobs: Sequence[Job] = ()
-
-  def __enter__(self) -> '_Stop':
-    # SIGHUP comes when the terminal is closed.
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    self._old = {n: signal.signal(n, self._note) for n in numbers}
-    return self
-
-  def __exit__(self, *_: object) -> None:
-    for number, handler in self._old.items():
-      signal.signal(number, handler)
-
-  def check(self) -> None:
-    """Raises Interrupted, if there was a signal."""
-    if self.number:
-      raise Interrupted(
-        f'stopped by {signal.Signals(self.number).name}; the same command goes '
-        f'on from here',
-        self.number,
-      )
-
-  def forward(self, running: Iterable[Job]) -> None:
-    self.forwarded, self._jobs = True, list(running)
-    _log.warning('stopping; %d runs are saving ...', len(self._jobs))
-    for job in self._jobs:
-      job.stop(signal.SIGTERM)
-
-  def _note(self, number: int, _: Any) -> None:
-    if self.number:
-      for job in self._jobs:
-        job.stop(signal.SIGKILL)
-    self.number = number
+def _missing(
+  root: pathlib.Path, run: Run, target: Target
+) -> dict[str, pathlib.Path]:
+  """Files that the target wants of a run and that are not there, by stage."""
+  files = records.outputs(
+    root / run.name, run, target.views, target.measures_responses
+  )
+  return {stage: file for stage, file in files.items() if not file.exists()}
 
 
-def _core(slot: int, options: Options) -> int | None:
-  """The core of one's own of a run among several, where there are enough.
+def _step(folder: pathlib.Path) -> int:
+  """The last step that a run has recorded."""
+  metrics = telemetry.read_metrics(folder)
+  return metrics[-1]['step'] if metrics else 0
 
-  Small networks gain little from a second core.
+
+def _checkpoint(folder: pathlib.Path) -> str:
+  """The checkpoint that a run ends with; BN recomputed, if it was.
+
+  Raises:
+    UserError: it is gone.
   """
-  if options.parallel == 1 or not hasattr(os, 'sched_getaffinity'):
-    return None
-  cores = sorted(os.sched_getaffinity(0))
-  return cores[slot] if options.parallel == len(cores) else None
+  for series in ('recomputed', 'latest'):
+    paths = (folder / 'checkpoints' / series).glob('*')
+    steps = [path for path in paths if path.name.isdigit()]
+    if steps:
+      return str(max(steps, key=lambda path: int(path.name)))
+  raise UserError(
+    f'{folder} has no checkpoint any more, so that nothing can be measured on '
+    f'it; delete the folder to train it anew'
+  )
+
+
+def _set_damaged_aside(root: pathlib.Path, run: Run, target: Target) -> None:
+  """Renames damaged files of a run, so that they are made anew.
+
+  Raises:
+    UserError: the folder belongs to another run.
+  """
+  while True:
+    try:
+      record = records.find(root, run)
+      if record and target.views:
+        record.evaluation(target.views)
+      if record and target.measures_responses:
+        record.layer_responses()
+      return
+    except DamagedError as e:
+      _log.warning(e.set_aside())

@@ -130,8 +130,8 @@ class Section:
     return [f'![{escape(alt)}]({link})', f'{caption} {self._tag}']
 
   def measured(
-    self, one: Selected, read: Callable[[Record], dict[str, Any] | None]
-  ) -> list[dict[str, Any]]:
+    self, one: Selected, read: Callable[[Record], _T | None]
+  ) -> list[_T]:
     """What `read` finds with each record that is whole."""
     found = (self.whole(read, record) for record in one.records)
     return [content for content in found if content is not None]
@@ -174,7 +174,7 @@ class Section:
       file.exists()
       for record in one.records
       for file in outputs(
-        record.folder, record.run, target.views, target.responses
+        record.folder, record.run, target.views, target.measures_responses
       ).values()
     )
 

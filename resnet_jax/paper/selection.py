@@ -17,7 +17,7 @@ class Selected:
   Attributes:
     member: the network, as the target declares it.
     records: by rising seed; none where nothing has been run.
-    problems: what is damaged or of another run, and was left out.
+    problems: error messages of folders that were left out.
   """
 
   member: Member
@@ -26,12 +26,12 @@ class Selected:
 
   @property
   def departures(self) -> str:
-    """In words, what is not as the target declares; '' if nothing, or none."""
+    """Words for what differs from the target; '' if nothing does."""
     words = {record.departures for record in self.records} - {''}
     return ' | '.join(sorted(words))
 
   def how(self, seeds: int) -> str:
-    """In words: how near to the target are results of so many seeds."""
+    """Words for how near results of so many seeds are to the target."""
     if not seeds:
       return 'not run'
     plural = 's' if seeds > 1 else ''
@@ -47,14 +47,13 @@ def select(root: pathlib.Path, member: Member, scale: Scale) -> Selected:
   Raises:
     UserError: the scale means nothing for the member.
   """
-  shrunk = scale.steps is not None or scale.dataset is not None
   scales = [scale]
-  if not shrunk:
+  if scale.steps is None and scale.dataset is None:
     scales += [Scale(steps=steps) for steps in _steps_there(root, member)]
-  problems = []
+  found: list[Record] = []
+  problems: list[str] = []
   for one in scales:
     seeds = scale.seeds or _seeds_there(root, member, one)
-    found = []
     for run in expand(member, dataclasses.replace(one, seeds=seeds)):
       try:
         record = records.find(root, run)
@@ -63,27 +62,28 @@ def select(root: pathlib.Path, member: Member, scale: Scale) -> Selected:
       else:
         found += [record] if record else []
     if found:
-      return Selected(member, tuple(found), tuple(problems))
-  return Selected(member, (), tuple(problems))
+      break
+  return Selected(member, tuple(found), tuple(problems))
 
 
 def _steps_there(root: pathlib.Path, member: Member) -> list[int]:
-  """Of shrunk runs on the target's own data, the longest first."""
-  pattern = re.compile(re.escape(stem_of(member)) + r'-(\d+)steps-seed\d+')
-  matches = [pattern.fullmatch(path.name) for path in _folders(root)]
+  """Lengths of shrunk runs on the target's own data, the longest first."""
   full = expand(member, Scale())[0].steps()
-  found = {int(m[1]) for m in matches if m}
+  found = _numbers(root, re.escape(stem_of(member)) + r'-(\d+)steps-seed\d+')
   return sorted((steps for steps in found if steps < full), reverse=True)
 
 
 def _seeds_there(root: pathlib.Path, member: Member, scale: Scale) -> int:
-  """As many as the target asks for, or more if there are."""
+  """Number of seeds that the target asks for, or more if there are."""
   run = expand(member, dataclasses.replace(scale, seeds=1))[0]
-  prefix = run.name.removesuffix('0')
-  pattern = re.compile(re.escape(prefix) + r'(\d+)')
-  matches = [pattern.fullmatch(path.name) for path in _folders(root)]
-  return max([member.seeds, *(int(m[1]) + 1 for m in matches if m)])
+  prefix = re.escape(run.name.removesuffix('0'))
+  return max(
+    [member.seeds, *(n + 1 for n in _numbers(root, prefix + r'(\d+)'))]
+  )
 
 
-def _folders(root: pathlib.Path) -> list[pathlib.Path]:
-  return sorted(root.iterdir()) if root.is_dir() else []
+def _numbers(root: pathlib.Path, pattern: str) -> set[int]:
+  """The numbers in those names of folders that match."""
+  names = [path.name for path in root.iterdir()] if root.is_dir() else []
+  matches = [re.fullmatch(pattern, name) for name in names]
+  return {int(match[1]) for match in matches if match}

@@ -2,7 +2,6 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from resnet_jax.paper import published, records
 from resnet_jax.paper.architecture import Summary, summary
@@ -14,6 +13,7 @@ from resnet_jax.paper.markdown import (
   number,
   strong,
 )
+from resnet_jax.paper.results import Score
 from resnet_jax.paper.section import Section, how_of, printed_name
 from resnet_jax.paper.targets import runs_of
 
@@ -178,9 +178,9 @@ def _imagenet_table(
   for name, row in paper.items():
     one = ours.get(name)
     found = section.measured(one, lambda r: r.evaluation(views)) if one else []
-    cells = [name, *against(row.top1, _percent(found, 'error'))]
+    cells = [name, *against(row.top1, [100 * score.error for score in found])]
     if any(other.top5 is not None for other in paper.values()):
-      cells += against(row.top5, _percent(found, 'error_top5'))
+      cells += against(row.top5, [100 * score.error_top5 for score in found])
     rows.append([*cells, how_of(one, found)])
   columns = ['method', '>top-1: paper', '>ours', '>difference']
   if len(rows[0]) > 5:
@@ -201,9 +201,9 @@ def _one_crop(section: Section) -> list[str]:
         name,
         number(authors.top1, 1),
         band_of(band),
-        strong(mean_std(_percent(found, 'error'))),
+        strong(mean_std([100 * score.error for score in found])),
         number(authors.top5, 1),
-        strong(mean_std(_percent(found, 'error_top5'))),
+        strong(mean_std([100 * score.error_top5 for score in found])),
         how_of(one, found),
       ]
     )
@@ -221,7 +221,7 @@ def table5(section: Section) -> list[str]:
   members = runs_of(section.target, section.scale)
   runs = [run for _, each in members for run in each]
   shown = {r.run.name for one in section.selected for r in one.records}
-  found: dict[str, Any] | None = None
+  found: Score | None = None
   if shown == {run.name for run in runs}:
     found = section.whole(
       records.ensemble, section.root, section.target.name, runs
@@ -229,7 +229,7 @@ def table5(section: Section) -> list[str]:
   own = list(published.TABLE5)[-1]
   rows = []
   for name, row in published.TABLE5.items():
-    ours = _percent([found], 'error_top5') if found and name == own else []
+    ours = [100 * found.error_top5] if found and name == own else []
     words = f'{len(runs)} networks' if ours else ''
     rows.append([name, *against(row.top5, ours), words])
   columns = ['method', '>paper', '>ours', '>difference', 'ours is of']
@@ -290,7 +290,3 @@ def against(paper: float | None, ours: Sequence[float]) -> list[str]:
 def band_of(band: published.Band | None) -> str:
   """What good reproductions report, such as '8.0 to 8.75'."""
   return f'{band.low} to {band.high}' if band else ''
-
-
-def _percent(results: Sequence[dict[str, Any]], key: str) -> list[float]:
-  return [100 * result[key] for result in results]

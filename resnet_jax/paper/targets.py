@@ -11,15 +11,16 @@ class Target:
   """A table or a figure.
 
   Attributes:
-    name: on the command line.
-    title: what it shows.
+    name: its name on the command line.
+    title: the subject.
     members: the networks that are trained for it; none where it is computed
       from the modules alone.
-    views: how they are tested besides the test in the loop.
+    views: views that they are tested on, besides the test in the loop.
     ensemble: whether they are also tested together.
-    responses: whether the responses of their layers are measured, of seed 0.
+    measures_responses: whether the responses of layers are measured, with seed
+      0.
     one_core: whether its networks are too small to gain from a second core.
-    label: what a reader must know of it when all of it has been run.
+    label: words for readers when all of it has been run.
   """
 
   name: str
@@ -27,7 +28,7 @@ class Target:
   members: tuple[Member, ...] = ()
   views: str | None = None
   ensemble: bool = False
-  responses: bool = False
+  measures_responses: bool = False
   one_core: bool = False
   label: str = 'in full'
 
@@ -41,7 +42,7 @@ def _imagenet(*names: str) -> tuple[Member, ...]:
 
 
 def _digits(kind: str, *depths: int) -> tuple[Member, ...]:
-  """A short run for each: what Sec. 4.2 does, made for a laptop.
+  """Short runs of what Sec. 4.2 does, for a laptop.
 
   64 examples are one BN group of the paper's; 25 of their steps are an epoch,
   so that a record of training is over all examples.
@@ -124,13 +125,13 @@ _ALL = (
     'fig7',
     'Standard deviations of layer responses on CIFAR-10',
     (*_cifar('plain', 20, 56), *_cifar('resnet', 20, 56, 110)),
-    responses=True,
+    measures_responses=True,
   ),
   Target(
     'degradation',
     'The finding of the paper, on 1,797 digits, in minutes',
     (*_digits('plain', 20, 32, 44, 56), *_digits('resnet', 20, 32, 44, 56)),
-    responses=True,
+    measures_responses=True,
     one_core=True,
     label='300 steps of 64 on digits of 8x8 pixels; not in the paper',
   ),
@@ -176,3 +177,13 @@ def runs_of(target: Target, scale: Scale) -> list[tuple[Member, list[Run]]]:
         f'{", ".join(map(str, sorted(there)))}'
       )
   return [(member, expand(member, scale)) for member in members]
+
+
+def in_order(target: Target, scale: Scale) -> list[Run]:
+  """All runs, seed by seed: a target that was cut shows all its networks.
+
+  Raises:
+    UserError: the scale leaves no runs, or means nothing for the target.
+  """
+  runs = [run for _, runs in runs_of(target, scale) for run in runs]
+  return sorted(runs, key=lambda run: run.seed)

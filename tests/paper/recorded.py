@@ -51,9 +51,10 @@ def write_record(root, run, *, error, train_error=0.01, examples=None):
   return folder
 
 
-def shown(name, root, **scale):
-  """The Markdown of a target."""
-  target = targets.find(name)
+def shown(target, root, **scale):
+  """The Markdown of a target, or of the one of this name."""
+  if isinstance(target, str):
+    target = targets.find(target)
   return report.section(target, root, Scale(**scale), root / 'figures')
 
 

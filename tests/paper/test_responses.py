@@ -117,10 +117,10 @@ def test_against_numpy(name, statistics):
       definition = Definition(
         pooling=pooling, statistics=statistics, batch_size=BATCH
       )
-      found = responses.responses(model, variables, IMAGES, definition)
-      assert [response.path for response in found] == list(wanted)
+      found = responses.layer_responses(model, variables, IMAGES, definition)
+      assert list(found) == list(wanted)
       np.testing.assert_allclose(
-        [response.std for response in found],
+        list(found.values()),
         [y.std(axes).mean() for y in wanted.values()],
         rtol=1e-9,
       )
@@ -131,8 +131,8 @@ def test_images_count_once_and_only_the_first():
 
   def stds(examples, **values):
     definition = Definition(batch_size=BATCH, **values)
-    found = responses.responses(model, variables, examples, definition)
-    return [response.std for response in found]
+    found = responses.layer_responses(model, variables, examples, definition)
+    return list(found.values())
 
   # The last of three batches is half full.
   twice = np.concatenate([IMAGES[:10], IMAGES[:10]])
@@ -198,12 +198,12 @@ def saved(tmp_path, digits_npz):
 def test_measure(saved, digits_npz):
   path, model, variables, images = saved
   definition = Definition(images=20, batch_size=16)
-  content = json.loads(json.dumps(responses.measure(path, None, definition)))
-  found = responses.responses(model, variables, images[:20], definition)
+  content = json.loads(json.dumps(responses.measure(path, definition)))
+  found = responses.layer_responses(model, variables, images[:20], definition)
   layers = content.pop('layers')
-  assert [layer['path'] for layer in layers] == [r.path for r in found]
+  assert [layer['path'] for layer in layers] == list(found)
   np.testing.assert_allclose(
-    [layer['std'] for layer in layers], [r.std for r in found], rtol=1e-5
+    [layer['std'] for layer in layers], list(found.values()), rtol=1e-5
   )
   assert content == {
     'definition': dataclasses.asdict(definition),
@@ -213,9 +213,9 @@ def test_measure(saved, digits_npz):
     'images': 20,
   }
   with pytest.raises(UserError, match=r"'tset' \(did you mean 'test'\?\)"):
-    responses.measure(path, None, Definition(split='tset'))
+    responses.measure(path, Definition(split='tset'))
   with pytest.raises(UserError, match='no checkpoint'):
-    responses.measure(path.parent, None, definition)
+    responses.measure(path.parent, definition)
 
 
 @pytest.mark.parametrize(
@@ -235,13 +235,12 @@ def test_definitions_that_mean_nothing(values, message):
 def test_what_does_not_fit():
   model, variables = network('cifar_plain8', dtype=jnp.float32)
 
-  def refused(variables=variables, **values):
+  def refused(model=model, **values):
     definition = Definition(statistics='batch', **values)
     with pytest.raises(UserError) as caught:
-      responses.responses(model, variables, IMAGES, definition)
+      responses.layer_responses(model, variables, IMAGES, definition)
     return str(caught.value)
 
   assert '16 images fill no batch of 20' in refused(batch_size=20)
   assert 'try 8' in refused(batch_size=6)
-  bare = {'conv1': variables['params']['conv1']}
-  assert 'conv1 of this network' in refused({'params': bare})
+  assert 'VGG has none' in refused(models.create('vgg16'))
