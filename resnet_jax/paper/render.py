@@ -144,13 +144,25 @@ class _Table(TableElement):
         for column in table.columns
       ]
       widths = [max(map(len, cells)) for cells in texts]
-      words = [max(map(len, ' '.join(cells).split())) for cells in texts]
+      words = [
+        max(map(len, re.findall(r'(?:± )?\S+', ' '.join(cells))))
+        for cells in texts
+      ]
       # Two spaces between columns, and one at each end.
       while sum(widths) + 2 * len(widths) > options.max_width:
         loose = [i for i, word in enumerate(words) if widths[i] > word]
         if not loose:
           break
-        widths[max(loose, key=widths.__getitem__)] -= 1
+        # The one where this breaks the fewest cells, or the widest of these.
+        widths[
+          min(
+            loose,
+            key=lambda i: (
+              sum(len(cell) >= widths[i] for cell in texts[i]),
+              -widths[i],
+            ),
+          )
+        ] -= 1
       for column, width in zip(table.columns, widths, strict=True):
         column.width = width
       yield table
