@@ -139,21 +139,33 @@ class _Table(TableElement):
   ) -> RenderResult:
     for table in super().__rich_console__(console, options):
       assert isinstance(table, Table)
-      texts = [
-        [str(column.header), *map(str, column.cells)]
-        for column in table.columns
-      ]
-      widths = [max(map(len, cells)) for cells in texts]
-      words = [max(map(len, ' '.join(cells).split())) for cells in texts]
+      columns = table.columns
+      texts = [[str(c.header), *map(str, c.cells)] for c in columns]
       # Two spaces between columns, and one at each end.
-      while sum(widths) + 2 * len(widths) > options.max_width:
-        loose = [i for i, word in enumerate(words) if widths[i] > word]
-        if not loose:
-          break
-        widths[max(loose, key=widths.__getitem__)] -= 1
-      for column, width in zip(table.columns, widths, strict=True):
+      widths = _widths(texts, options.max_width - 2 * len(texts))
+      for column, width in zip(columns, widths, strict=True):
         column.width = width
       yield table
+
+
+def _widths(columns: Sequence[Sequence[str]], space: int) -> list[int]:
+  """Widths of columns of text; the sum is `space` at most, if words fit."""
+  widths = [max(map(len, cells)) for cells in columns]
+  words = [
+    max(map(len, re.findall(r'(?:± )?\S+', ' '.join(cells))))
+    for cells in columns
+  ]
+
+  def loss(i: int) -> tuple[int, int]:
+    """How many cells break if a column is narrowed; its width decides ties."""
+    return sum(len(cell) >= widths[i] for cell in columns[i]), -widths[i]
+
+  while sum(widths) > space:
+    loose = [i for i, word in enumerate(words) if widths[i] > word]
+    if not loose:
+      break
+    widths[min(loose, key=loss)] -= 1
+  return widths
 
 
 class _Terminal(Markdown):

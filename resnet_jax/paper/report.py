@@ -59,8 +59,8 @@ def section(
     figures: Folder to draw in.
 
   Raises:
-    UserError: The scale means nothing for the target, or a figure cannot be
-      written.
+    UserError: `root` is no folder, the scale means nothing for the target, or a
+      figure cannot be written.
   """
   return _written(_section(target, root, scale, figures, None))
 

@@ -110,11 +110,7 @@ class Section:
     shrunk = ''.join(flag[1:].replace('=', '') for flag in self.scale.flags())
     shrunk = re.sub(r'[^\w-]+', '_', shrunk)
     stem = self.figures / f'{self.target.name}{suffix}{shrunk}'
-    note = (
-      ''
-      if self.label in ('in full', 'computed from the modules')
-      else (self.label)
-    )
+    note = '' if self.label == 'in full' else self.label
     try:
       self.figures.mkdir(parents=True, exist_ok=True)
       draw(stem, note)
@@ -193,6 +189,7 @@ def printed_name(network: str) -> str:
   """Name of a network without its option, such as 'ResNet-20'."""
   words = network.removeprefix('cifar_')
   families = {'plain': 'plain-', 'resnet': 'ResNet-', 'vgg': 'VGG-'}
+  families |= {'alexnet': 'AlexNet', 'googlenet': 'GoogLeNet'}
   return re.sub('^[a-z]+', lambda m: families.get(m[0], m[0]), words)
 
 

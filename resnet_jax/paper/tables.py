@@ -266,7 +266,7 @@ def table6(section: Section) -> list[str]:
         how_of(one, errors),
       ]
     )
-  columns = ['method', '>parameters, 1e6', '>error: paper', '>ours']
+  columns = ['method', '>params, 1e6', '>error: paper', '>ours']
   columns += ['>difference', '>others', 'ours is']
   return [
     *section.table(
@@ -288,5 +288,5 @@ def against(paper: float | None, ours: Sequence[float]) -> list[str]:
 
 
 def band_of(band: published.Band | None) -> str:
-  """What good reproductions report, such as '8.0 to 8.75'."""
-  return f'{band.low} to {band.high}' if band else ''
+  """What good reproductions report: two errors, with a dash between them."""
+  return f'{band.low}\N{EN DASH}{band.high}' if band else ''

@@ -99,6 +99,27 @@ def test_names_of_data_are_shown_and_never_run(tmp_path):
   assert '&lt;script&gt;a|b*c*.npz in place of cifar10, 1 seed</td>' in page
 
 
+@pytest.mark.parametrize(
+  ('plain56', 'words'),
+  [(0.6, 'degradation, and its cure'), (0.01, 'is not reproduced')],
+)
+def test_degradation_concludes_from_its_records(tmp_path, plain56, words):
+  for member in TARGETS['degradation'].members:
+    for run in expand(member, Scale()):
+      error = 0.01 + run.seed / 1000
+      if member.network == 'cifar_plain56':
+        error = plain56 + run.seed / 1000
+      write_record(tmp_path, run, error=2 * error, train_error=error)
+  text = shown('degradation', tmp_path)
+  # After the table, and before how to measure the responses.
+  _, conclusion = text.split('while the weights change.')
+  (paragraph,) = (p for p in conclusion.split('\n\n') if 'From 20' in p)
+  assert words in paragraph
+  assert row_of(text, 'plain-56')['training'] == (
+    f'{100 * plain56 + 0.1:.2f} ± 0.10'
+  )
+
+
 def test_a_folder_of_figures_that_cannot_be_made(tmp_path):
   (run,) = expand(Member('cifar_resnet20'), Scale())
   write_record(tmp_path, run, error=0.1)

@@ -88,12 +88,12 @@ def test_errors_of_one_crop_are_beside_those_of_others(tmp_path):
     text = shown(name, tmp_path)
     _, one_crop = text.split('of one crop')[:2]
     assert cells_of(one_crop, 'ResNet-50') == [
-      *('ResNet-50', '24.7', '23.3 to 24.0', '25.00', '7.8', '5.00'),
+      *('ResNet-50', '24.7', '23.3\N{EN DASH}24.0', '25.00', '7.8', '5.00'),
       'in full, 1 seed',
     ]
     assert cells_of(one_crop, 'ResNet-34 B')[1:4] == [
       MISSING,
-      '26.2 to 26.7',
+      '26.2\N{EN DASH}26.7',
       MISSING,
     ]
 
@@ -117,7 +117,7 @@ def test_ten_crops_are_beside_the_paper_s(tmp_path):
 
 def test_reproductions_are_beside_ours(tmp_path):
   text = shown('table6', tmp_path)
-  assert row_of(text, 'ResNet-1202')['others'] == '6.2 to 7.9'
+  assert row_of(text, 'ResNet-1202')['others'] == '6.2\N{EN DASH}7.9'
   assert 'ResNet-1202: some do not converge' in text
   row = row_of(shown('fig6', tmp_path), 'plain-56')
-  assert row['others'] == '12.8 to 14.2'
+  assert row['others'] == '12.8\N{EN DASH}14.2'
