@@ -28,10 +28,10 @@ class Speed:
   """Speed of training steps on this machine.
 
   Attributes:
-    network: the one that was measured.
-    macs_per_second: multiply-adds of whole training steps, per second.
-    overhead: seconds to build and compile one step.
-    device: number and kind, in words.
+    network: The one that was measured.
+    macs_per_second: Multiply-adds of whole training steps, per second.
+    overhead: Seconds to build and compile one step.
+    device: Number and kind, in words.
   """
 
   network: str

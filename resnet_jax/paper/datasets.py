@@ -44,10 +44,10 @@ def replacement(
   """How a network of a target is trained on other data.
 
   Args:
-    dataset: a value of `--dataset`.
-    config: the config file of the network, without its .py.
-    network: its name.
-    pictures: whether it takes pictures of any size.
+    dataset: A value of `--dataset`.
+    config: The config file of the network, without its .py.
+    network: Its name.
+    pictures: Whether it takes pictures of any size.
 
   Returns:
     The config file to use, and the fields to set in it.

@@ -15,10 +15,10 @@ def describe(
   """A line for each run, and the time for all; measures for some seconds.
 
   Args:
-    target: the table or figure.
-    runs: those of its runs that are asked for.
-    root: folder of all runs.
-    parallel: number of runs at a time.
+    target: The table or figure.
+    runs: Those of its runs that are asked for.
+    root: Folder of all runs.
+    parallel: Number of runs at a time.
   """
   if not runs:
     return (

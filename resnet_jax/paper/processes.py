@@ -26,9 +26,9 @@ class Processes:
   second SIGTERM or SIGINT kills.
 
   Args:
-    parallel: number of tasks at a time. Each has a core of its own where there
+    parallel: Number of tasks at a time. Each has a core of its own where there
       are as many cores as tasks.
-    cache: folder for what XLA compiles.
+    cache: Folder for what XLA compiles.
   """
 
   def __init__(self, parallel: int, cache: pathlib.Path) -> None:
@@ -66,8 +66,8 @@ class Processes:
     """Calls all tasks in threads; a task calls `run` for its processes.
 
     Args:
-      tasks: functions by the names that they have in messages.
-      progress: gives a line about all tasks, which is shown at intervals.
+      tasks: Functions by the names that they have in messages.
+      progress: Gives a line about all tasks, which is shown at intervals.
 
     Returns:
       The error messages of the tasks that failed, by name.
@@ -101,10 +101,10 @@ class Processes:
     """Runs a command to its end.
 
     Args:
-      command: a module of ours and its arguments.
-      log_file: what the command prints is appended here.
-      output: a file that the command makes.
-      inherited: descriptors that it holds open for as long as it lives.
+      command: A module of ours and its arguments.
+      log_file: What the command prints is appended here.
+      output: A file that the command makes.
+      inherited: Descriptors that it holds open for as long as it lives.
 
     Raises:
       UserError: it failed; the message is the error that it printed.

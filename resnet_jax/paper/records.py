@@ -34,17 +34,17 @@ class Record:
   """A run that is done.
 
   Attributes:
-    folder: the folder of its files.
-    step: the last one.
-    data_name: name, file or folder of the data.
-    classes: number of classes of the data.
-    examples: number of examples by split.
-    running: final score by split, with BN's running averages.
-    results: the same with BN statistics recomputed, as the authors do, if they
+    folder: The folder of its files.
+    step: The last one.
+    data_name: Name, file or folder of the data.
+    classes: Number of classes of the data.
+    examples: Number of examples by split.
+    running: Final score by split, with BN's running averages.
+    results: The same with BN statistics recomputed, as the authors do, if they
       were.
-    seconds: wall time of all sessions.
-    environment: devices, versions and commit of the last session.
-    curves: by split, step and error in %.
+    seconds: Wall time of all sessions.
+    environment: Devices, versions and commit of the last session.
+    curves: By split, step and error in %.
   """
 
   run: Run

@@ -38,9 +38,9 @@ class Definition:
   """The choices that the paper leaves open about Fig. 7.
 
   Attributes:
-    split: split of the images. The section argues about optimization ("closer
+    split: Split of the images. The section argues about optimization ("closer
       to zero"), not about generalization: so the training images.
-    images: number of images, the first in the split's order, not augmented;
+    images: Number of images, the first in the split's order, not augmented;
       fewer where there are fewer. Folders are in the order of classes: there,
       take many.
     pooling: 'all' takes one deviation over images, positions and channels;
@@ -50,7 +50,7 @@ class Definition:
       the images, and its offset would not count as response.
     statistics: BN normalizes with 'running' averages, as the trained network is
       used, or with those of the 'batch', as in training.
-    batch_size: images at a time. It matters to 'batch' alone: BN's groups are
+    batch_size: Images at a time. It matters to 'batch' alone: BN's groups are
       those of the network, and images that fill no batch are left out.
 
   Raises:
@@ -85,8 +85,8 @@ def measure(path: str | pathlib.Path, definition: Definition) -> dict[str, Any]:
   """The layer responses of a checkpoint, as they are written to JSON.
 
   Args:
-    path: the checkpoint, SERIES/STEP.
-    definition: how to measure.
+    path: The checkpoint, SERIES/STEP.
+    definition: How to measure.
 
   Raises:
     UserError: there is no such checkpoint, split or BN, BN's groups do not fit,
@@ -95,9 +95,9 @@ def measure(path: str | pathlib.Path, definition: Definition) -> dict[str, Any]:
   found = checkpoint.read_step(path)
   config = restore.read_config(found)
   checks.check(config)
-  # The head gives no response, so the data may well be of other classes.
-  restored = restore.restore(found, config)
   data = experiment.load_data(config)
+  # The head gives no response, so the data may well be of other classes.
+  restored = restore.restore(found, config, image_shape=data.image_shape)
   if found.meta['data'] != data.fingerprint:
     _log.info('%s was trained on other data than these', found.path)
   images = _first_images(data, config, definition)
@@ -123,11 +123,11 @@ def layer_responses(
   """The deviation of each layer, by its path, from the first to the last.
 
   Args:
-    network: a plain or a residual network.
-    variables: its params and batch_stats, and the `normalization` of images.
+    network: A plain or a residual network.
+    variables: Its params and batch_stats, and the `normalization` of images.
     images: uint8 [examples, height, width, channels]; at most
       `definition.images` of them are looked at.
-    definition: how to measure.
+    definition: How to measure.
 
   Raises:
     UserError: there is no BN, or its groups do not fit the batches.
@@ -175,7 +175,7 @@ def layers_of(
   ImageNet's stem is 7x7, and projections are 1x1: neither is among them.
 
   Args:
-    variables: those of a ResNet; shapes will do.
+    variables: Those of a ResNet; shapes will do.
 
   Returns:
     Paths of BN modules, by paths of convolutions.

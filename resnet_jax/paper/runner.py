@@ -30,9 +30,9 @@ class Options:
   """Where and how many runs are started.
 
   Attributes:
-    root: folder of all runs.
-    parallel: number of runs at a time.
-    cpu_devices: number of devices that each run makes of the CPU.
+    root: Folder of all runs.
+    parallel: Number of runs at a time.
+    cpu_devices: Number of devices that each run makes of the CPU.
   """
 
   root: pathlib.Path

@@ -25,9 +25,9 @@ class Scale:
 
   Attributes:
     dataset: 'digits', a TFDS name, an .npz file or a folder of pictures.
-    seeds: number of runs of each network.
-    steps: length of each run.
-    depths: layers of the networks that are kept.
+    seeds: Number of runs of each network.
+    steps: Length of each run.
+    depths: Layers of the networks that are kept.
   """
 
   dataset: str | None = None
@@ -48,9 +48,9 @@ class Member:
   """A network of a target.
 
   Attributes:
-    config: a file of `configs/`, without its .py.
-    seeds: number of runs, with seeds 0, 1, ...
-    overrides: fields that the target sets, by dotted name.
+    config: A file of `configs/`, without its .py.
+    seeds: Number of runs, with seeds 0, 1, ...
+    overrides: Fields that the target sets, by dotted name.
   """
 
   config: str
@@ -72,12 +72,12 @@ class Run:
   """A member with a seed, shrunk or not.
 
   Attributes:
-    name: name of its folder.
-    suffix: the part of that name that says how it was shrunk; '' if it was not.
-    config: a file of `configs/`, without its .py.
-    overrides: fields that are set, by dotted name.
-    departures: words for what differs from the target; '' if nothing does.
-    on_paper_data: whether the data go by the name of those that the target is
+    name: Name of its folder.
+    suffix: The part of that name that says how it was shrunk; '' if it was not.
+    config: A file of `configs/`, without its .py.
+    overrides: Fields that are set, by dotted name.
+    departures: Words for what differs from the target; '' if nothing does.
+    on_paper_data: Whether the data go by the name of those that the target is
       about.
   """
 

@@ -15,9 +15,9 @@ class Selected:
   """The records of one network, which differ by their seeds alone.
 
   Attributes:
-    member: the network, as the target declares it.
-    records: by rising seed; none where nothing has been run.
-    problems: error messages of folders that were left out.
+    member: The network, as the target declares it.
+    records: By rising seed; none where nothing has been run.
+    problems: Error messages of folders that were left out.
   """
 
   member: Member

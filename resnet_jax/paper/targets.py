@@ -11,16 +11,16 @@ class Target:
   """A table or a figure.
 
   Attributes:
-    name: its name on the command line.
-    title: the subject.
-    members: the networks that are trained for it; none where it is computed
+    name: Its name on the command line.
+    title: The subject.
+    members: The networks that are trained for it; none where it is computed
       from the modules alone.
-    views: views that they are tested on, besides the test in the loop.
-    ensemble: whether they are also tested together.
-    measures_responses: whether the responses of layers are measured, with seed
+    views: Views that they are tested on, besides the test in the loop.
+    ensemble: Whether they are also tested together.
+    measures_responses: Whether the responses of layers are measured, with seed
       0.
-    one_core: whether its networks are too small to gain from a second core.
-    label: words for readers when all of it has been run.
+    one_core: Whether its networks are too small to gain from a second core.
+    label: Words for readers when all of it has been run.
   """
 
   name: str

@@ -12,9 +12,8 @@ import time
 import pytest
 
 from resnet_jax.console import console
-from resnet_jax.errors import UserError
+from resnet_jax.errors import Interrupted, UserError
 from resnet_jax.paper.processes import Processes, available_cores, locked
-from resnet_jax.runs.interruption import Interrupted
 from tests import command
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -142,6 +141,7 @@ def test_a_terminal_that_is_gone_does_not_stop_the_saving(
   tmp_path, work, monkeypatch
 ):
   def gone(*_):
+    time.sleep(0.1)
     raise OSError('the terminal is gone')
 
   monkeypatch.setattr(logging.getLogger('resnet_jax'), 'warning', gone)

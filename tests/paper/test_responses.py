@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from resnet_jax import models
-from resnet_jax.config import plan as config
+from resnet_jax.config.file import to_json
 from resnet_jax.data.normalization import Normalization
 from resnet_jax.errors import UserError
 from resnet_jax.paper import responses
@@ -184,9 +184,10 @@ def saved(tmp_path, digits_npz):
   model, variables = network('cifar_resnet8', images, dtype=jnp.float32)
   series = checkpoint.Series(tmp_path / 'latest', keep=1)
   meta = {
-    'config': config.to_json(settings),
+    'config': to_json(settings),
     'data': 'other data',
     'class_names': list('0123456789'),
+    'num_classes': 10,
   }
   # A run's arrays are in its state.
   series.save(30, {'state': variables}, meta)

@@ -1,6 +1,8 @@
 """The runner: what it starts, and records that are the same however made."""
 
 import json
+import logging
+import os
 import signal
 import subprocess
 import sys
@@ -8,7 +10,7 @@ import sys
 import pytest
 
 from resnet_jax.errors import UserError
-from resnet_jax.paper import records, runner, targets
+from resnet_jax.paper import cost, records, runner, targets
 from resnet_jax.paper.processes import Processes
 from resnet_jax.paper.runner import Options
 from resnet_jax.paper.runs import Member, Scale
@@ -26,6 +28,9 @@ def commands(monkeypatch):
 
   def run(self, words, log_file, *, output=None, inherited=()):
     noted.append((log_file.parent.name, words))
+    if log_file.name == 'log.txt':
+      (lock,) = inherited
+      os.fstat(lock)
     if '--config.seed=1' in words and output.name == 'results.json':
       raise UserError('no luck')
     if output.name == 'results.json':
@@ -33,7 +38,11 @@ def commands(monkeypatch):
       (run,) = (r for r in EVERY_RUN if workdir.endswith(f'/{r.name}'))
       made = write_record(output.parents[1] / 'made', run, error=0.1)
       (made / 'results.json').rename(output)
-      (output.parent / 'checkpoints' / 'latest' / '300').mkdir(parents=True)
+      saved = ['latest/90', 'latest/300']
+      if 'resnet' in run.name:
+        saved.append('recomputed/300')
+      for path in saved:
+        (output.parent / 'checkpoints' / path).mkdir(parents=True)
     else:
       output.write_text('{}')
 
@@ -70,6 +79,26 @@ def test_what_is_missing_is_done_and_what_fails_is_named(tmp_path, commands):
   assert not runner.is_done(options.root, EVERY_RUN[-1], TARGET)
 
 
+def test_progress_counts_work_by_its_arithmetic(tmp_path, commands, caplog):
+  runs = EVERY_RUN[:3]
+  logger = logging.getLogger('resnet_jax')
+  logger.addHandler(caplog.handler)
+  caplog.set_level(logging.INFO, 'resnet_jax')
+  try:
+    # Seed 0 is done, and half of the third run, which then fails.
+    begun = tmp_path / runs[-1].name
+    begun.mkdir()
+    lines = [{'step': 150, 'split': 'train', 'error': 0.9}]
+    (begun / 'metrics.jsonl').write_text(json.dumps(lines[0]))
+    failures = runner.run_target(TARGET, runs, Options(tmp_path))
+  finally:
+    logger.removeHandler(caplog.handler)
+  assert failures.keys() == {runs[-1].name}
+  macs = [cost.training_macs(run) for run in runs]
+  share = (macs[0] + macs[1] + macs[2] / 2) / sum(macs)
+  assert f'2/3 runs, {100 * share:.0f} % of the work' in caplog.text
+
+
 def test_what_is_damaged_is_set_aside_and_made_anew(tmp_path, commands):
   options = Options(tmp_path / 'runs')
   run = EVERY_RUN[0]
@@ -100,9 +129,10 @@ def test_an_ensemble_is_tested_when_all_its_networks_are_there(
   assert runner.run_target(target, runs, options) == {}
   ((_, words),) = commands
   assert '--config.test.views=dense' in words
+  plain, residual = (options.root / run.name / 'checkpoints' for run in runs)
   assert words[-2:] == [
-    f'--checkpoint={options.root}/{run.name}/checkpoints/latest/300'
-    for run in runs
+    f'--checkpoint={plain}/latest/300',
+    f'--checkpoint={residual}/recomputed/300',
   ]
 
 

@@ -31,7 +31,6 @@ def test_every_run_is_of_a_config_that_works(run):
     ('table3', published.TABLE3),
     ('table4', published.TABLE4),
     ('table6', published.TABLE6),
-    ('fig6', published.FIGURE6),
     ('fig4', published.FIGURE4),
   ],
 )
