@@ -1,5 +1,6 @@
 """Tables 1 to 6 as Markdown: the paper's numbers beside ours."""
 
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 
@@ -73,11 +74,7 @@ def table1(section: Section) -> list[str]:
 
 def _unbroken(text: str) -> str:
   """The layers of a cell, each of which stays on one line."""
-  return (
-    escape(text)
-    .replace(', ', ',\N{NO-BREAK SPACE}')
-    .replace(' x ', '\N{NO-BREAK SPACE}x\N{NO-BREAK SPACE}')
-  )
+  return re.sub('(?<!;) ', '\N{NO-BREAK SPACE}', escape(text))
 
 
 def _imagenet_sizes(section: Section) -> list[str]:
