@@ -17,7 +17,7 @@ import numpy as np
 from resnet_jax import models
 from resnet_jax.models import complexity
 from resnet_jax.models.complexity import Layer
-from resnet_jax.paper import architecture, figures
+from resnet_jax.paper import architecture, canvas
 from resnet_jax.paper.section import Section, printed_name
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def draw(names: Sequence[str], stem: pathlib.Path) -> None:
   for index, each in enumerate(columns):
     x = _MARGIN + _COLUMN * index + _BOX_WIDTH / 2
     _draw_column(axes, each, x, tops)
-  figures.save(figure, stem)
+  canvas.save(figure, stem)
 
 
 def column(name: str) -> Column:

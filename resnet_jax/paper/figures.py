@@ -6,19 +6,17 @@
 Each is written as PNG, on white, and as SVG, which suits light and dark pages.
 """
 
-import contextlib
 import dataclasses
-import io
 import itertools
 import math
 import pathlib
-import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from resnet_jax.paper import canvas
 from resnet_jax.runs import curves
 from resnet_jax.runs.curves import Line, Points
 
@@ -41,28 +39,6 @@ _DEPTHS = {
 _LONG_RUN = 10_000  # steps, from which on the axis counts in 1e4
 # Marks where the paper's curve ends, with the tip at the edge of the axes.
 _PAPER: dict[str, Any] = {'marker': 4, 'markersize': 6, 'linestyle': 'none'}
-_STYLE = {
-  'font.size': 9,
-  'axes.titlesize': 10,
-  'axes.grid': True,
-  'axes.spines.top': False,
-  'axes.spines.right': False,
-  'axes.linewidth': 0.7,
-  'grid.color': '#808080',
-  'grid.alpha': 0.25,
-  'grid.linewidth': 0.6,
-  'legend.title_fontsize': 8,
-  'legend.frameon': False,
-  'lines.dashed_pattern': (3.2, 1.4),
-  # Letters are outlines: phones have other fonts.
-  'svg.fonttype': 'path',
-  'svg.hashsalt': 'resnet_jax',
-}
-# Black in the SVG follows the page where a screen is dark; paper is white.
-_SVG_STYLE = (
-  'svg{color:#000}'
-  '@media screen and (prefers-color-scheme:dark){svg{color:#ddd}}'
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,7 +128,7 @@ def error_curves(
   unit, xlabel = (1e4, 'iter. (1e4)') if long else (1, 'steps')
   colors = _colors(curve.depth for curve, _, _ in every)
   width = {1: 4.5, 2: 6.6}.get(len(drawn), 2.9 * len(drawn))
-  with style():
+  with canvas.style():
     figure = Figure(figsize=(width, 3.8), layout='constrained')
     all_axes = figure.subplots(1, len(drawn), sharey=True, squeeze=False)[0]
     for axes, (title, lines) in zip(all_axes, drawn, strict=True):
@@ -160,7 +136,7 @@ def error_curves(
       axes.set(title=title, xlabel=xlabel)
     all_axes[0].set(ylabel='error (%)', ylim=_limits(every, ylim))
     _legend(figure, _error_handles(every, colors, test_name), note)
-    save(figure, stem)
+    canvas.save(figure, stem)
 
 
 def response_figure(
@@ -183,7 +159,7 @@ def response_figure(
     raise ValueError(f'{stem.name}: there are no responses to draw')
   colors = _colors(one.depth for one in series)
   everything = np.concatenate([one.stds for one in series])
-  with style():
+  with canvas.style():
     figure = Figure(figsize=(6, 5), layout='constrained')
     top, bottom = figure.subplots(2, 1, sharex=True, sharey=True)
     for one in series:
@@ -211,41 +187,7 @@ def response_figure(
     else:
       top.set_ylim(bottom=0)
     _legend(figure, top.get_lines(), note)
-    save(figure, stem)
-
-
-def style() -> contextlib.AbstractContextManager[None]:
-  """Our style on Matplotlib's defaults, whatever the user's settings are."""
-  import matplotlib.style
-
-  return matplotlib.style.context(['default', _STYLE])
-
-
-def save(figure: 'Figure', stem: pathlib.Path) -> None:
-  """Writes `stem`.png on white, and `stem`.svg on whatever is behind it.
-
-  The same figure gives the same bytes.
-
-  Args:
-    figure: A figure in which black stands for the ink of the page.
-    stem: Path of the files, without suffix.
-  """
-  content = io.StringIO()
-  with style():
-    png = stem.with_name(f'{stem.name}.png')
-    figure.savefig(png, dpi=150, facecolor='white', metadata={'Software': None})
-    absent = dict.fromkeys(('Date', 'Creator', 'Format', 'Type'))
-    figure.savefig(content, format='svg', transparent=True, metadata=absent)
-  text = content.getvalue().replace('#000000', 'currentColor')
-  # Matplotlib leaves a fill out where it is black, the default.
-  text = text.replace('<svg ', '<svg fill="currentColor" ', 1)
-  opening = '<style type="text/css">'
-  text = text.replace(opening, opening + _SVG_STYLE, 1)
-  # Hundredths of a point are enough for outlines.
-  text = re.sub(
-    r' d="[^"]*"', lambda d: re.sub(r'(\.\d\d)\d+', r'\1', d[0]), text
-  )
-  stem.with_name(f'{stem.name}.svg').write_text(text, encoding='utf-8')
+    canvas.save(figure, stem)
 
 
 def _colors(depths: Iterable[int]) -> dict[int, str]:

@@ -20,10 +20,11 @@ from resnet_jax.paper.records import Record
 from resnet_jax.paper.runs import Scale
 from resnet_jax.paper.section import Section
 from resnet_jax.paper.selection import select
+from resnet_jax.paper.sizes import table1
 from resnet_jax.paper.targets import TARGETS, Target, runs_of
 
 _BUILDERS = {
-  'table1': tables.table1,
+  'table1': table1,
   'table2': tables.table2,
   'table3': tables.table3,
   'table4': tables.table4,

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from resnet_jax.paper import figures
+from resnet_jax.paper import canvas, figures
 from resnet_jax.paper.figures import Curve, Panel, ResponseSeries
 from resnet_jax.runs import curves
 from tests import command
@@ -35,7 +35,7 @@ def drawn(monkeypatch, tmp_path):
 
   def draw(function, *args, **options):
     saved = []
-    monkeypatch.setattr(figures, 'save', lambda figure, _: saved.append(figure))
+    monkeypatch.setattr(canvas, 'save', lambda figure, _: saved.append(figure))
     function(*args, tmp_path / 'name', **options)
     return saved[0]
 
