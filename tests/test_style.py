@@ -19,7 +19,7 @@ def test_ruff(words):
 
 
 def test_types():
-  # 25 seconds of a core, and 1 second once its cache is filled: a folder of
+  # 25 seconds of a core, or 1 second once the cache is filled: a folder of
   # this machine and user, kept between sessions of pytest.
   cache = pathlib.Path(tempfile.gettempdir(), f'resnet_jax-mypy-{os.getuid()}')
   subprocess.run(
