@@ -14,11 +14,7 @@ from resnet_jax.weights.__main__ import run as weights_command
 from tests.data.streamed.pictures import write_folder
 
 pytest.importorskip('tensorflow')
-# TensorFlow uses APIs of NumPy and of Python in ways that warn.
-pytestmark = [
-  pytest.mark.filterwarnings('default'),
-  pytest.mark.usefixtures('quick_compilation'),
-]
+pytestmark = pytest.mark.usefixtures('quick_compilation')
 
 
 @pytest.fixture(scope='module')

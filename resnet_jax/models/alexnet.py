@@ -9,6 +9,7 @@ from typing import ClassVar
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from resnet_jax.models import baseline_layers as layers
 from resnet_jax.models.resnet import StemPool
@@ -41,7 +42,7 @@ class AlexNet(nn.Module):
 
   num_classes: int
   dropout: float = 0.5
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   # Leaves maps of 8 pixels to the three poolings.
   least_size: ClassVar[int] = 36
@@ -60,7 +61,7 @@ class AlexNet(nn.Module):
       )
 
     def fc(
-      features: int, bias: float, dtype: jnp.dtype = self.dtype
+      features: int, bias: float, dtype: DTypeLike = self.dtype
     ) -> nn.Dense:
       return layers.fully_connected(
         features, dtype=dtype, init=_gaussian, bias=bias

@@ -7,6 +7,7 @@ Nothing here depends on other examples of the batch.
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 Initializer = nn.initializers.Initializer
 
@@ -15,7 +16,7 @@ def conv(
   filters: int,
   kernel: int,
   *,
-  dtype: jnp.dtype,
+  dtype: DTypeLike,
   init: Initializer,
   bias: float = 0.0,
   stride: int = 1,
@@ -48,7 +49,7 @@ def conv(
 
 
 def fully_connected(
-  features: int, *, dtype: jnp.dtype, init: Initializer, bias: float = 0.0
+  features: int, *, dtype: DTypeLike, init: Initializer, bias: float = 0.0
 ) -> nn.Dense:
   """A fully-connected layer; arguments as in `conv`."""
   return nn.Dense(

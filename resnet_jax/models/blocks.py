@@ -6,6 +6,7 @@ from typing import Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 # Sec. 4.1. 'A': identity, with zero channels where dimensions grow, and without
 # parameters. 'B': projections where dimensions grow. 'C': every shortcut is a
@@ -29,7 +30,7 @@ def conv(
   features: int,
   kernel: int,
   stride: int,
-  dtype: jnp.dtype,
+  dtype: DTypeLike,
   name: str | None = None,
 ) -> nn.Conv:
   """A bias-free convolution, padded alike on both sides.
@@ -91,7 +92,7 @@ class BasicBlock(nn.Module):
   shortcut: Shortcut
   norm: Norm
   zero_init_residual: bool = False
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -123,7 +124,7 @@ class BottleneckBlock(nn.Module):
   norm: Norm
   version: Version = 'v1'
   zero_init_residual: bool = False
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:

@@ -9,6 +9,7 @@ from typing import ClassVar
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from resnet_jax.models import baseline_layers as layers
 from resnet_jax.models.resnet import StemPool
@@ -57,7 +58,7 @@ class GoogLeNet(nn.Module):
   num_classes: int
   dropout: float = 0.4
   auxiliary_dropout: float = 0.7
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   # Leaves maps of 3 pixels, at a stride of 16, to the auxiliary heads.
   least_size: ClassVar[int] = 47
@@ -141,7 +142,7 @@ class Inception(nn.Module):
   """
 
   filters: tuple[int, int, int, int, int, int]
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   def setup(self) -> None:
     one, reduce3, three, reduce5, five, pooled = self.filters
@@ -173,7 +174,7 @@ class AuxiliaryHead(nn.Module):
 
   num_classes: int
   dropout: float
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   def setup(self) -> None:
     self.conv = _conv(128, 1, self.dtype)
@@ -195,13 +196,13 @@ class AuxiliaryHead(nn.Module):
 
 
 def _conv(
-  filters: int, kernel: int, dtype: jnp.dtype, stride: int = 1
+  filters: int, kernel: int, dtype: DTypeLike, stride: int = 1
 ) -> nn.Conv:
   return layers.conv(
     filters, kernel, dtype=dtype, init=_xavier, bias=_BIAS, stride=stride
   )
 
 
-def _last(num_classes: int, dtype: jnp.dtype) -> nn.Dense:
+def _last(num_classes: int, dtype: DTypeLike) -> nn.Dense:
   wide = jnp.promote_types(dtype, jnp.float32)
   return layers.fully_connected(num_classes, dtype=wide, init=_xavier)

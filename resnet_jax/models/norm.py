@@ -12,6 +12,7 @@ at hand: examples 0..g-1 of the global batch are one group, and so on.
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 
 class GroupedBatchNorm(nn.Module):
@@ -34,7 +35,7 @@ class GroupedBatchNorm(nn.Module):
   axis_name: str | None = None
   momentum: float = 0.9
   epsilon: float = 1e-5
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
   scale_init: nn.initializers.Initializer = nn.initializers.ones
 
   @nn.compact

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from resnet_jax.models import blocks
 from resnet_jax.models.norm import GroupedBatchNorm
@@ -62,7 +63,7 @@ class ResNet(nn.Module):
   remat: bool = False
   frozen_stages: int = 0
   frozen_bn: bool = False
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   def setup(self) -> None:
     norm = functools.partial(

@@ -10,6 +10,7 @@ from typing import ClassVar
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from resnet_jax.models import baseline_layers as layers
 from resnet_jax.models.blocks import he_normal
@@ -44,7 +45,7 @@ class VGG(nn.Module):
   filters: Sequence[int] = (64, 128, 256, 512, 512)
   hidden: int = 4096
   dropout: float = 0.5
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   # The first fully-connected layer takes maps of one size only.
   flattens: ClassVar[bool] = True

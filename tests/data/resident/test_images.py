@@ -39,8 +39,6 @@ def test_the_fingerprint_sees_one_pixel_one_label_and_the_split():
   assert base.fingerprint() == image_set().fingerprint()
 
 
-# TFDS and TensorFlow open files and use APIs of NumPy in ways that warn.
-@pytest.mark.filterwarnings('default')
 def test_digits_are_scikit_learns_through_tfds(tmp_path):
   pytest.importorskip('tensorflow_datasets')
   from sklearn import datasets

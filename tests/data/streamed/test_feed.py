@@ -18,9 +18,6 @@ from tests.data.streamed.pictures import (
 
 pytest.importorskip('tensorflow')
 
-# TensorFlow uses APIs of NumPy and of Python in ways that warn.
-pytestmark = pytest.mark.filterwarnings('default')
-
 
 def test_every_picture_comes_once_an_epoch_in_the_order_of_the_seed(folder):
   seen = batches(folder, range(9))  # 72 pictures, four epochs

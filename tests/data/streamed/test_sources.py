@@ -18,9 +18,6 @@ from tests.data.streamed.pictures import (
 
 pytest.importorskip('tensorflow')
 
-# TensorFlow uses APIs of NumPy and of Python in ways that warn.
-pytestmark = pytest.mark.filterwarnings('default')
-
 
 def test_a_folder_is_read_by_class_and_name(folder):
   found = load_pictures(config_of(folder).dataset)

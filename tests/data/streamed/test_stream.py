@@ -23,9 +23,6 @@ from tests.data.streamed.pictures import (
 
 pytest.importorskip('tensorflow')
 
-# TensorFlow uses APIs of NumPy and of Python in ways that warn.
-pytestmark = pytest.mark.filterwarnings('default')
-
 
 @pytest.fixture
 def damaged(tmp_path):

@@ -12,9 +12,6 @@ from tests.data.streamed.pictures import TRAIN, batches, config_of, equal
 
 pytest.importorskip('tensorflow')
 
-# TensorFlow uses APIs of NumPy and of Python in ways that warn.
-pytestmark = pytest.mark.filterwarnings('default')
-
 
 def test_tfrecords_give_the_batches_of_the_files(folder, tmp_path):
   import tensorflow as tf

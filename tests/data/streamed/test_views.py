@@ -8,9 +8,6 @@ from tests.data.streamed.pictures import CROP, VAL, reader
 
 pytest.importorskip('tensorflow')
 
-# TensorFlow uses APIs of NumPy and of Python in ways that warn.
-pytestmark = pytest.mark.filterwarnings('default')
-
 
 VIEWS = [
   Views('single', (19,), CROP),
