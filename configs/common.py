@@ -51,7 +51,8 @@ def get_config() -> ml_collections.ConfigDict:
   # Pictures: file of the mean image, which `--mode=mean_image` writes, in the
   # folder of the data.
   dataset.mean_file = 'mean-224.npz'
-  # Pictures: damaged ones that are left out; more of them are an error.
+  # Pictures: damaged ones that are borne, training on others in their place and
+  # testing without them; more of them are an error.
   dataset.max_damaged = 20
   # Training examples that are held out for validation; the paper's 45k/5k split
   # is 5000. With 0, and no validation split in the data, the error curve is

@@ -95,7 +95,7 @@ def build(
     config.schedule, steps=plan.steps, steps_per_epoch=plan.steps_per_epoch
   )
   if schedule.name == 'plateau':
-    checks.check_validation(config, data.sizes)
+    checks.check_validation(data.sizes)
   model = create_model(
     config, num_classes=len(data.class_names), axis_name=AXIS
   )

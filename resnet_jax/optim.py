@@ -31,15 +31,15 @@ def create(
     frozen: Tells whether the parameter of a path stays as it is; None trains
       all.
   """
-  keep = optax.identity()
+  hold_frozen = optax.identity()
   if frozen is not None:
-    keep = optax.masked(
+    hold_frozen = optax.masked(
       optax.set_to_zero(),
       lambda tree: _by_path(tree, frozen),
     )
   return optax.chain(
     optax.add_decayed_weights(weight_decay, mask=decay_mask),
-    keep,
+    hold_frozen,  # after the decay, which would move them
     _scale_by_learning_rate(),
     optax.trace(momentum, nesterov=nesterov),
   )

@@ -23,7 +23,7 @@ import numpy as np
 from resnet_jax.console import start_logging
 from resnet_jax.data.streamed.records import FileRecords
 from resnet_jax.data.streamed.sources import SUFFIXES
-from resnet_jax.data.streamed.views import ViewReader
+from resnet_jax.data.streamed.view_reader import ViewReader
 from resnet_jax.data.views import NAMES, Views
 from resnet_jax.errors import UserError
 from resnet_jax.evaluate import score
@@ -78,6 +78,7 @@ class Predictor:
     self._names = found.meta['class_names']
     self._variables = replicate(restored.variables())
     self._views = _views(views, crop, config)
+    # Imports do not say; torchvision and timm, where most come from, smooth.
     self._antialias = config.get('dataset', {}).get('antialias', True)
     self._step = make_score_step(restored.model, self._views)
     devices = jax.device_count()

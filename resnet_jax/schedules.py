@@ -119,7 +119,9 @@ class Schedule:
     )
 
   def observe(self, state: ScheduleState, error: float) -> ScheduleState:
-    """The state after an evaluation that found a validation `error`.
+    """The state after an evaluation of the watched split found `error`.
+
+    Only the schedule 'plateau' looks at it, which needs a validation split.
 
     A drop is due after `plateau_window` evaluations in a row of which none was
     lower than the lowest before by the fraction `plateau_threshold`.

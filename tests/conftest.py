@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 import sys
 import tempfile
 
@@ -17,6 +18,14 @@ sys.path.insert(0, str(command.ROOT))
 _CACHE = pathlib.Path(tempfile.gettempdir(), f'resnet_jax-xla-{os.getuid()}')
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(_CACHE))
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
+
+
+@pytest.fixture(scope='session', autouse=True)
+def hangups_are_not_ignored():
+  """Under nohup SIGHUP is ignored, and so it would be by what tests start."""
+  before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+  yield
+  signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture(scope='session')

@@ -176,7 +176,7 @@ def test_the_mean_image_is_the_mean_of_centre_crops(folder, tmp_path):
   command.run_well(*words, '--mode=mean_image')
   from configs import finetune_folder
   from resnet_jax.data.streamed.sources import load_pictures
-  from resnet_jax.data.streamed.views import ViewReader
+  from resnet_jax.data.streamed.view_reader import ViewReader
   from resnet_jax.data.views import Views
 
   dataset = finetune_folder.get_config().dataset

@@ -107,13 +107,12 @@ def check_devices(config: ml_collections.ConfigDict, devices: int) -> None:
     )
 
 
-def check_validation(
-  config: ml_collections.ConfigDict, sizes: dict[str, int]
-) -> None:
-  """Refuses to choose by the test set that the result is read from.
+def check_validation(sizes: dict[str, int]) -> None:
+  """Refuses the schedule 'plateau' on data without a validation split.
+
+  It would lower the learning rate by the test error that is reported.
 
   Args:
-    config: Config of a run that chooses by the validation error.
     sizes: Examples, by split.
 
   Raises:

@@ -91,9 +91,10 @@ def result_changes(
 ) -> dict[str, tuple[Any, Any]]:
   """Fields that differ and change the result: field to (old, new) value.
 
-  The fields of `run` change no result. Neither does the place of the data,
-  whose content has a fingerprint of its own, nor the checkpoint that training
-  started from, which has been loaded.
+  Some fields are free: those of `run`; the name and place of the data, whose
+  content has a fingerprint of its own, and of their mean image, which the state
+  holds; the number of damaged pictures that is borne; and the checkpoint that
+  training started from, which has been loaded.
   """
   free = (
     'run.',

@@ -18,6 +18,6 @@ streamed/         pictures of any size, decoded while the devices train
   decode.py       decodes that part; exif.py turns it upright
   resampling.py   brings it to the size of the crop
   stream.py       does so in the background, past damaged pictures
-  feed.py         training batches; views.py: the views that tests look at
+  feed.py         training batches; view_reader.py: the views that tests look at
   data.py         answers feed.py's questions
 """

@@ -51,7 +51,8 @@ class Part:
     images: uint8 [n, crops, height, width, channels].
     sizes: int32 [n, 2], height and width of each image without its padding.
     labels: int32 [n].
-    ids: int64 [n], the example's number in its split; -1 does not count.
+    ids: int64 [n], the example's number in its split; -1 does not count, as it
+      pads the last batch or is damaged.
   """
 
   images: np.ndarray

@@ -14,7 +14,9 @@ _log = logging.getLogger('resnet_jax')
 
 
 class StopSignals:
-  """Notes SIGTERM or SIGINT, so that the loop can save; a second one kills.
+  """Notes SIGTERM or SIGINT inside a `with` block, so that the loop can save.
+
+  A second signal ends the command at once, as one outside of the loop does.
 
   Attributes:
     number: The signal that came, or 0.

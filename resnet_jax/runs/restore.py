@@ -1,4 +1,7 @@
-"""The one door into a checkpoint: its network, its weights, its normalization.
+"""From a checkpoint to a network that can be used, in one place for all users.
+
+checkpoint.py reads and verifies; here stand the network, its weights and its
+normalization of images, and the config of the run.
 
 found = checkpoint.read_step('runs/NAME/checkpoints/latest/64000')
 restored = restore(found)

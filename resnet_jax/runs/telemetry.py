@@ -18,7 +18,7 @@ _ACTIVITIES = ('open', 'compile', 'input', 'eval', 'save')
 
 
 class Clock:
-  """Seconds by activity; time that is not accounted for is training.
+  """Seconds by activity, and of training, which is the rest and the input.
 
   Args:
     before: Seconds by activity of the sessions before this one, if any.

@@ -12,7 +12,7 @@ from resnet_jax.data.feed import Part
 from resnet_jax.data.normalization import IMAGENET_MEAN, Normalization
 from resnet_jax.data.streamed.feed import StreamedFeed
 from resnet_jax.data.streamed.sources import PictureSet
-from resnet_jax.data.streamed.views import ViewReader
+from resnet_jax.data.streamed.view_reader import ViewReader
 from resnet_jax.data.views import Views
 from resnet_jax.errors import UserError, first_line
 

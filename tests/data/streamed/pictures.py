@@ -8,7 +8,7 @@ import numpy as np
 from configs import finetune_folder
 from resnet_jax.data.streamed.feed import StreamedFeed
 from resnet_jax.data.streamed.sources import load_pictures
-from resnet_jax.data.streamed.views import ViewReader
+from resnet_jax.data.streamed.view_reader import ViewReader
 
 # A net and a run of seconds on the pictures of `write_folder`.
 SMALL = (
