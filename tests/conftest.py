@@ -21,11 +21,16 @@ os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
 
 
 @pytest.fixture(scope='session', autouse=True)
-def hangups_are_not_ignored():
-  """Under nohup SIGHUP is ignored, and so it would be by what tests start."""
-  before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+def signals_are_not_ignored():
+  """Undoes what nohup and background jobs of a script hand down to tests."""
+  handlers = {
+    signal.SIGHUP: signal.SIG_DFL,
+    signal.SIGINT: signal.default_int_handler,
+  }
+  before = {n: signal.signal(n, handler) for n, handler in handlers.items()}
   yield
-  signal.signal(signal.SIGHUP, before)
+  for number, handler in before.items():
+    signal.signal(number, handler)
 
 
 @pytest.fixture(scope='session')
