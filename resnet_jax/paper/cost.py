@@ -1,8 +1,10 @@
-"""The cost of runs in multiply-adds, and the speed of this machine."""
+"""The cost of runs in multiply-adds, and in time on this machine."""
 
 import dataclasses
 import functools
+import math
 import time
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import jax
@@ -13,6 +15,7 @@ from resnet_jax import models, optim, schedules, step
 from resnet_jax.config.plan import create_model
 from resnet_jax.data.normalization import Normalization
 from resnet_jax.paper.runs import Run, depth_of
+from resnet_jax.paper.targets import Target
 from resnet_jax.placement import AXIS, replicas, replicate
 from resnet_jax.state import TrainMetrics, create_state
 
@@ -21,6 +24,43 @@ _PASSES = 3
 # Images of the measured step on a CPU, by their height.
 _CPU_BATCH = {32: 32, 224: 2}
 _SECONDS = 2.0
+
+
+def describe(
+  target: Target, runs: Sequence[Run], done: Collection[Run], parallel: int
+) -> str:
+  """A line for each run, and the time for all; measures for some seconds.
+
+  Args:
+    target: The table or figure.
+    runs: Those of its runs that are asked for.
+    done: Those of them that take no time any more.
+    parallel: Number of runs at a time.
+  """
+  if not runs:
+    return (
+      f'{target.name} is computed from the modules; there is nothing to run'
+    )
+  if len(done) == len(runs):
+    return f'all {len(runs)} runs of {target.name} are done'
+  speed = measure_speed(min(runs, key=forward_macs))
+  seconds = {run: speed.seconds_of(run) for run in runs if run not in done}
+  lines = [f'{"run":42} {"M multiply-adds":>15} {"steps":>8} {"estimate":>9}']
+  for run in runs:
+    takes = _duration(seconds[run]) if run in seconds else 'done'
+    departures = f'  [{run.departures}]' if run.departures else ''
+    macs = f'{forward_macs(run) / 1e6:15,.1f}'
+    lines.append(
+      f'{run.name:42} {macs} {run.steps():8,} {takes:>9}{departures}'
+    )
+  at_a_time = f', {parallel} at a time' if parallel > 1 else ''
+  lines.append(
+    f'In all {_duration(sum(seconds.values()) / parallel)}{at_a_time}, '
+    f'estimated from {speed.macs_per_second / 1e9:,.1f} billion multiply-adds '
+    f'a second, which a few training steps of {speed.network} reached on '
+    f'{speed.device}. Reading data and tests come on top.'
+  )
+  return '\n'.join(lines)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,6 +171,12 @@ def _noise(
   del common, normalization
   key = jax.random.fold_in(jax.random.key(step), replica)
   return jax.random.normal(key, shape), jnp.zeros(shape[0], jnp.int32)
+
+
+def _duration(seconds: float) -> str:
+  if seconds < 3600:
+    return f'{math.ceil(seconds / 60)} min'
+  return f'{seconds / 3600:,.{0 if seconds > 36_000 else 1}f} h'
 
 
 @functools.cache

@@ -53,7 +53,7 @@ def degradation(section: Section) -> list[str]:
   return [
     *error_figure(section, by_kind, {}),
     *response_blocks(section, '-responses'),
-    *section.table(caption, columns, rows),
+    *section.table(caption, columns, rows, label=section.training_label),
     f'Training errors are of the last {every} steps, while the weights change.',
     escape(words),
     *section.to_run(),

@@ -18,7 +18,8 @@ from resnet_jax import models
 from resnet_jax.models import complexity
 from resnet_jax.models.complexity import Layer
 from resnet_jax.paper import architecture, canvas
-from resnet_jax.paper.section import Section, printed_name
+from resnet_jax.paper.published import printed_name
+from resnet_jax.paper.section import Section
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes

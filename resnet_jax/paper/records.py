@@ -22,6 +22,7 @@ from resnet_jax.paper.results import (
   reading,
 )
 from resnet_jax.paper.runs import Run
+from resnet_jax.paper.targets import Target
 from resnet_jax.runs.telemetry import read_metrics
 
 
@@ -165,16 +166,17 @@ def ensemble(
     return Score.parse(results['ensemble']['validation'])
 
 
-def outputs(
-  folder: pathlib.Path, run: Run, views: str | None, layer_responses: bool
+def missing(
+  root: pathlib.Path, run: Run, target: Target
 ) -> dict[str, pathlib.Path]:
-  """The files that a run leaves for a target that wants these, by stage."""
-  files = {'training': folder / 'results.json'}
-  if views and run.configuration().dataset.crop_size:
-    files['testing'] = folder / f'results-{views}.json'
-  if layer_responses and run.seed == 0:
-    files['layer responses'] = folder / 'responses.json'
-  return files
+  """Files that the target wants of a run and that are not there, by stage."""
+  names = {'training': 'results.json'}
+  if target.views and run.configuration().dataset.crop_size:
+    names['testing'] = f'results-{target.views}.json'
+  if target.measures_responses and run.seed == 0:
+    names['layer responses'] = 'responses.json'
+  files = {stage: root / run.name / name for stage, name in names.items()}
+  return {stage: file for stage, file in files.items() if not file.exists()}
 
 
 def _parse(content: Any, run: Run, folder: pathlib.Path) -> Record:

@@ -13,14 +13,13 @@ from collections.abc import Iterator, Sequence
 from resnet_jax.console import console
 from resnet_jax.errors import UserError
 from resnet_jax.paper import curves, render, tables
+from resnet_jax.paper.architecture import table1
 from resnet_jax.paper.degradation import degradation
 from resnet_jax.paper.drawing import fig3
 from resnet_jax.paper.markdown import escape
 from resnet_jax.paper.records import Record
 from resnet_jax.paper.runs import Scale
-from resnet_jax.paper.section import Section
-from resnet_jax.paper.selection import select
-from resnet_jax.paper.sizes import table1
+from resnet_jax.paper.section import Section, select
 from resnet_jax.paper.targets import TARGETS, Target, runs_of
 
 _BUILDERS = {

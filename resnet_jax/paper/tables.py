@@ -93,7 +93,12 @@ def _one_crop(section: Section) -> list[str]:
   columns = ['network', '>top-1: authors', '>others', '>ours']
   columns += ['>top-5: authors', '>ours', 'ours is']
   return [
-    *section.table('Validation errors in % of one crop', columns, rows),
+    *section.table(
+      'Validation errors in % of one crop',
+      columns,
+      rows,
+      label=section.training_label,
+    ),
     "The authors' are of their repository; the paper gives none of one crop. "
     'Others: what good reproductions report; bottlenecks are mostly v1.5.',
   ]
