@@ -269,9 +269,11 @@ def _error_handles(
 def _legend(figure: 'Figure', handles: Sequence[Any], note: str) -> None:
   """Puts the legend below all axes, where it hides nothing, with the note."""
   width = figure.get_figwidth()
-  figure.legend(
+  legend = figure.legend(
     handles=handles,
     loc='outside lower center',
     ncols=int(width / 1.5),
     title='\n'.join(textwrap.wrap(note, int(15 * width))) or None,
   )
+  # A dollar sign in the name of a data set is one.
+  legend.get_title().set_parse_math(False)

@@ -19,9 +19,12 @@ _COMMAND_WIDTH = 76  # fits a terminal of 80 columns with a margin
 def escape(text: str) -> str:
   """`text` on one line, such that Markdown shows it literally.
 
-  HTML in it is shown, too, by a renderer that does not let HTML pass.
+  HTML in it is shown, too, by a renderer that does not let HTML pass. What has
+  no sign, such as the escape that commands a terminal, is a question mark.
   """
-  line = re.sub(r'([\\`*{}\[\]<>~&$|#!])', r'\\\1', ' '.join(text.split()))
+  line = ' '.join(text.split())
+  line = ''.join(c if c.isprintable() else '?' for c in line)
+  line = re.sub(r'([\\`*{}\[\]<>~&$|#!])', r'\\\1', line)
   # Within a word it is literal.
   line = re.sub(r'(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])', r'\\_', line)
   # At the start of a line these would make a list or a rule.

@@ -155,7 +155,7 @@ def table6(section: Section) -> list[str]:
       ]
     )
   columns = ['method', '>params, 1e6', '>error: paper', '>ours']
-  columns += ['>difference', '>others', 'ours is']
+  columns += ['>diff.', '>others', 'ours is']
   return [
     *section.table(
       'CIFAR-10 test errors in % at the end of training', columns, rows

@@ -43,6 +43,10 @@ def test_what_is_escaped_is_shown_literally(text):
   assert shown == ' '.join(text.split())
 
 
+def test_what_commands_a_terminal_or_has_no_bytes_is_a_question_mark():
+  assert escape('a\x1b[2Jb\udcffc\N{NO-BREAK SPACE}é') == 'a?\\[2Jb?c é'
+
+
 def test_names_stay_readable():
   assert escape('cifar_resnet20, 60 of 300 steps') == (
     'cifar_resnet20, 60 of 300 steps'

@@ -103,6 +103,15 @@ def test_damaged_responses_are_named_and_left_out(tmp_path, run):
   assert '1.500' not in words
 
 
+def test_responses_of_different_definitions_are_named(tmp_path):
+  for run in expand(Member('cifar_resnet20'), Scale(seeds=2)):
+    folder = write_record(tmp_path, run, error=0.08)
+    definition = RESPONSES['definition'] | {'batch_size': 3 + run.seed}
+    content = json.dumps(RESPONSES | {'definition': definition})
+    (folder / 'responses.json').write_text(content)
+  assert 'differ in the definition' in shown('fig7', tmp_path)
+
+
 def test_a_folder_of_another_run_is_refused(tmp_path):
   one, other = expand(Member('cifar_resnet20'), Scale(seeds=2))
   folder = write_record(tmp_path, other, error=0.08)

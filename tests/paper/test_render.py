@@ -198,6 +198,26 @@ def test_words_of_a_wide_table_are_whole(capsys, monkeypatch):
   assert max(map(len, out.splitlines())) <= 80
 
 
+def test_a_mean_and_its_deviation_are_on_one_line(capsys, monkeypatch):
+  ours = '**60.00 ± 8.49**'
+  row = [
+    'ResNet-20',
+    '6.43 (6.61 ± 0.16)',
+    ours,
+    '500 of 64,000 steps, 2 seeds',
+  ]
+  columns = ['method', '>error: paper', '>ours', 'ours is']
+  out = shown(
+    table([*columns, *'abcde'], [row + ['x'] * 5]), capsys, monkeypatch
+  )
+  assert max(map(len, out.splitlines())) <= 80
+  assert '(6.61 ± 0.16)' in out and '60.00 ± 8.49' in out
+  # Where other columns want the room, a word is whole before a deviation is.
+  wide = table([*columns, 'word' * 10], [[*row, 'x']])
+  out = shown(wide, capsys, monkeypatch)
+  assert 'word' * 10 in out and '60.00 ± 8.49' not in out
+
+
 def test_markdown_needs_no_matplotlib_and_no_jax():
   code = (
     'import sys, resnet_jax.paper.render; '

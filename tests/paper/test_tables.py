@@ -87,6 +87,9 @@ def test_errors_of_one_crop_are_beside_those_of_others(tmp_path):
   for name in ('table3', 'table4'):
     text = shown(name, tmp_path)
     _, one_crop = text.split('of one crop')[:2]
+    # The section is not run, since only training has come to its end.
+    assert '**not run**' in text
+    assert one_crop.startswith('** \\[in full; 1 of ')
     assert cells_of(one_crop, 'ResNet-50') == [
       *('ResNet-50', '24.7', '23.3\N{EN DASH}24.0', '25.00', '7.8', '5.00'),
       'in full, 1 seed',
