@@ -33,19 +33,14 @@ _CIFAR = (
   *(f'cifar_resnet{depth}' for depth in (*_DEPTHS, 1202)),
 )
 # Networks for ImageNet, in the variants that differ in size.
+_PLAIN: list[dict[str, str]] = [{}]
+_SHORTCUTS = [{'shortcut': option} for option in 'ABC']
+_VERSIONS = [{'version': version} for version in ('v1', 'v1.5')]
 _IMAGENET: tuple[tuple[str, dict[str, str]], ...] = (
-  *((name, {}) for name in ('plain18', 'plain34')),
-  *(
-    (name, {'shortcut': option})
-    for name in ('resnet18', 'resnet34')
-    for option in 'ABC'
-  ),
-  *(
-    (name, {'version': version})
-    for name in ('resnet50', 'resnet101', 'resnet152')
-    for version in ('v1', 'v1.5')
-  ),
-  *((name, {}) for name in ('alexnet', 'vgg16', 'vgg19', 'googlenet')),
+  *itertools.product(('plain18', 'plain34'), _PLAIN),
+  *itertools.product(('resnet18', 'resnet34'), _SHORTCUTS),
+  *itertools.product(('resnet50', 'resnet101', 'resnet152'), _VERSIONS),
+  *itertools.product(('alexnet', 'vgg16', 'vgg19', 'googlenet'), _PLAIN),
 )
 
 
@@ -71,7 +66,6 @@ class Summary:
   """A column of Table 1.
 
   Attributes:
-    name: Name in `models.create`.
     depth: Number of weighted layers, counted as the paper does: convolutions
       and fc, without the projections of shortcuts.
     params: Number of parameters with those of BN, without its running
@@ -83,7 +77,6 @@ class Summary:
     stages: Rows from the image to fc.
   """
 
-  name: str
   depth: int
   params: int
   macs: int
@@ -139,7 +132,6 @@ def summary(name: str, **overrides: Any) -> Summary:
   variables = complexity.abstract_variables(model, shape)
   layers = complexity.layers(model, shape, variables=variables, pools=True)
   return Summary(
-    name=name,
     depth=max(layer.depth for layer in layers),
     params=models.count_params(variables),
     macs=sum(layer.macs for layer in layers),

@@ -156,7 +156,6 @@ def _ends_table(
     f"The paper's are {source}. "
     + ('Others: test errors of good reproductions. ' if others else '')
     + 'Training errors are of augmented images, while the weights change.',
-    *section.to_run(),
   ]
 
 
@@ -171,10 +170,8 @@ def _end(paper: float | str | None, ours: Sequence[float]) -> list[str]:
 
 def fig7(section: Section) -> list[str]:
   """The responses of nets that were trained on CIFAR-10."""
-  blocks = response_blocks(section)
-  if not blocks:
-    blocks = ['No layer responses have been measured yet.']
-  return [*blocks, *section.to_run()]
+  none = ['No layer responses have been measured yet.']
+  return response_blocks(section) or none
 
 
 def response_blocks(section: Section, suffix: str = '') -> list[str]:

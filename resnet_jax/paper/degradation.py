@@ -20,7 +20,7 @@ def degradation(section: Section) -> list[str]:
   """Figures in the style of Figs. 6 and 7, a table, and the conclusion."""
   there = [one for one in section.selected if one.records]
   if not there:
-    return ['Nothing has been run yet; it takes minutes.', *section.to_run()]
+    return ['Nothing has been run yet; it takes minutes.']
   errors: dict[str, dict[int, list[float]]] = {'plain': {}, 'resnet': {}}
   rows = []
   for one in section.selected:
@@ -56,7 +56,6 @@ def degradation(section: Section) -> list[str]:
     *section.table(caption, columns, rows, label=section.training_label),
     f'Training errors are of the last {every} steps, while the weights change.',
     escape(words),
-    *section.to_run(),
   ]
 
 

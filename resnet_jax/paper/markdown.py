@@ -37,18 +37,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
   Args:
     columns: The header; a leading '>' aligns that column to the right.
     rows: Cells in Markdown, one for each column.
-
-  Raises:
-    ValueError: A row has more or fewer cells than the header.
   """
   right = [name.startswith('>') for name in columns]
   lines = [[name.removeprefix('>') for name in columns], *map(list, rows)]
-  for line in lines:
-    if len(line) != len(columns):
-      raise ValueError(
-        f'the row of {(line or ["nothing"])[0]!r} has {len(line)} cells and '
-        f'the header {len(columns)}'
-      )
   widths = [max(3, *map(len, cells)) for cells in zip(*lines, strict=True)]
   rule = [
     '-' * (width - 1) + (':' if flush else '-')

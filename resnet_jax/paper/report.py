@@ -20,7 +20,7 @@ from resnet_jax.paper.markdown import escape
 from resnet_jax.paper.records import Record
 from resnet_jax.paper.runs import Scale
 from resnet_jax.paper.section import Section, select
-from resnet_jax.paper.targets import TARGETS, Target, runs_of
+from resnet_jax.paper.targets import TARGETS, Target, members_of
 
 _BUILDERS = {
   'table1': table1,
@@ -116,15 +116,15 @@ def _section(
   if root.exists() and not root.is_dir():
     raise UserError(f'--runs={root} is not a folder; name that of the runs')
   selected = tuple(
-    select(root, member, scale) for member, _ in runs_of(target, scale)
+    select(root, member, scale) for member in members_of(target, scale)
   )
   return Section(target, root, scale, figures, relative_to, selected)
 
 
 def _written(one: Section) -> str:
-  blocks = _BUILDERS[one.target.name](one)
-  heading = f'## {escape(one.title)}'
-  return '\n\n'.join([heading, f'**{escape(one.label)}**', *blocks])
+  blocks = _BUILDERS[one.target.name](one)  # which may find problems
+  head = [f'## {escape(one.title)}', f'**{escape(one.label)}**']
+  return '\n\n'.join([*head, *blocks, *one.to_run()])
 
 
 def _facts(sections: Sequence[Section]) -> Iterator[str]:

@@ -163,7 +163,7 @@ class Section:
     """Names what is damaged, and the command for what is not run in full."""
     problems = [text for one in self.selected for text in one.problems]
     blocks = [escape(text) for text in (*problems, *self.problems)]
-    if self.label != self.target.label:
+    if self.target.members and self.label != self.target.label:
       blocks.append('What is missing, or was not run in full, is run by')
       words = ['python', '-m', 'resnet_jax.paper', 'run', self.target.name]
       words += self.scale.flags()

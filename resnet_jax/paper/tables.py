@@ -13,16 +13,13 @@ from resnet_jax.paper.markdown import (
 )
 from resnet_jax.paper.results import Score
 from resnet_jax.paper.section import Section, how_of
-from resnet_jax.paper.targets import runs_of
+from resnet_jax.paper.targets import in_order
 
 
 def table2(section: Section) -> list[str]:
   """Plain and residual nets on ImageNet."""
   caption = 'Validation errors in %, 10-crop, shortcut A'
-  return [
-    *_imagenet_table(section, published.TABLE2, caption),
-    *section.to_run(),
-  ]
+  return _imagenet_table(section, published.TABLE2, caption)
 
 
 def table3(section: Section) -> list[str]:
@@ -34,7 +31,6 @@ def table3(section: Section) -> list[str]:
     'VGG-16 and GoogLeNet are modules here, too, and trained like this:',
     command(['python', '-m', 'resnet_jax.main', config]),
     *_one_crop(section),
-    *section.to_run(),
   ]
 
 
@@ -46,7 +42,6 @@ def table4(section: Section) -> list[str]:
     *_imagenet_table(section, published.TABLE4, caption),
     f'Measured on the test set: {", ".join(tested)}.',
     *_one_crop(section),
-    *section.to_run(),
   ]
 
 
@@ -106,8 +101,7 @@ def _one_crop(section: Section) -> list[str]:
 
 def table5(section: Section) -> list[str]:
   """ImageNet, dense, several models together."""
-  members = runs_of(section.target, section.scale)
-  runs = [run for _, each in members for run in each]
+  runs = in_order(section.target, section.scale)
   shown = {r.run.name for one in section.selected for r in one.records}
   found: Score | None = None
   if shown == {run.name for run in runs}:
@@ -125,7 +119,6 @@ def table5(section: Section) -> list[str]:
     *section.table('Top-5 errors in % of ensembles', columns, rows),
     "The paper's are of the test set, whose labels only the challenge's server "
     'has. Ours are of the validation set; the paper has six networks.',
-    *section.to_run(),
   ]
 
 
@@ -165,7 +158,6 @@ def table6(section: Section) -> list[str]:
     "difference of several seeds is to the paper's mean, where it gives one. "
     "Parameters are the paper's; ours are counted in the section of Table 1. "
     f'Others: what good reproductions report ({"; ".join(remarks)}).',
-    *section.to_run(),
   ]
 
 

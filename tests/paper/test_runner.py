@@ -232,7 +232,7 @@ def test_pictures_are_tested_in_all_views_and_together(tmp_path):
     'table5', 'small', (member,), views='ten_crop', ensemble=True
   )
   scale = Scale(dataset=str(folder), steps=4)
-  ((_, runs),) = targets.runs_of(target, scale)
+  runs = targets.in_order(target, scale)
   root = tmp_path / 'runs'
   assert runner.run_target(target, runs, root=root) == {}
   assert (folder / 'mean-224.npz').exists()
