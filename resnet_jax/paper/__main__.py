@@ -136,7 +136,7 @@ def _responses(options: argparse.Namespace) -> None:
 def _print_section(
   target: targets.Target, scale: Scale, root: pathlib.Path
 ) -> None:
-  render.show(report.section(target, root, scale, root / 'figures'))
+  render.show(report.section(target, root, scale, root), root)
 
 
 def _scale(options: argparse.Namespace) -> Scale:

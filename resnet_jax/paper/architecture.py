@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from resnet_jax import models
@@ -87,14 +87,10 @@ class Summary:
 def table1(section: Section) -> list[str]:
   """Layers, parameters and arithmetic of all networks."""
   nets = {name: summary(f'resnet{name[7:]}') for name in published.STAGES}
-  rows = [
-    [
-      row[0].name,
-      str(row[0].output_size),
-      *(_unbroken(stage.text) for stage in row),
-    ]
-    for row in zip(*(net.stages for net in nets.values()), strict=True)
-  ]
+  rows = []
+  for row in zip(*(net.stages for net in nets.values()), strict=True):
+    texts = [_unbroken(stage.text) for stage in row]
+    rows.append([row[0].name, str(row[0].output_size), *texts])
   others = [
     f'{stage.name} of {name} is {text}'
     for name, net in nets.items()
@@ -102,14 +98,10 @@ def table1(section: Section) -> list[str]:
     if stage.text != text
   ]
   words = f'other cells: {", ".join(others)}' if others else 'the same cells'
-  columns = [
-    'stage',
-    '>size',
-    *(f'{net.depth} layers' for net in nets.values()),
-  ]
+  depths = [f'{net.depth} layers' for net in nets.values()]
   caption = 'Layers of the residual networks; the plain ones have the same'
   return [
-    *section.table(caption, columns, rows),
+    *section.table(caption, ['stage', '>size', *depths], rows),
     escape(f"The paper's Table 1 has {words}."),
     *_imagenet_sizes(section),
     *_cifar_sizes(section),
@@ -188,14 +180,13 @@ def _block(layer: Layer) -> str:
 
 
 def _text(members: Sequence[Layer]) -> str:
-  return '; '.join(_repeated(map(_block_text, blocks(members))))
-
-
-def _repeated(texts: Iterable[str]) -> Iterator[str]:
-  for text, group in itertools.groupby(texts):
+  """A cell of Table 1, in which equal blocks are counted."""
+  texts = []
+  for text, group in itertools.groupby(map(_block_text, blocks(members))):
     times = len(list(group))
     bracket = f'[{text}]' if times > 1 or ';' in text else text
-    yield f'{bracket} x {times}' if times > 1 else bracket
+    texts.append(f'{bracket} x {times}' if times > 1 else bracket)
+  return '; '.join(texts)
 
 
 def _block_text(block: Sequence[Layer]) -> str:
@@ -261,9 +252,8 @@ def _cifar_sizes(section: Section) -> list[str]:
     net = summary(name)
     row = published.TABLE6.get(printed_name(name))
     paper = row.parameters if row else None
-    counted = _counted(net, 1e6, 2)
-    compared = [number(paper), difference(net.params / 1e6, paper)]
-    rows.append([name, *counted, *compared])
+    compared = number(paper), difference(net.params / 1e6, paper)
+    rows.append([name, *_counted(net, 1e6, 2), *compared])
   columns = ['network', '>layers', '>parameters', '>FLOPs, 1e6']
   columns += [">paper's parameters, 1e6", '>difference']
   caption = 'Networks for CIFAR-10, 32x32 pixels (Sec. 4.2, Table 6)'

@@ -11,12 +11,7 @@ from resnet_jax.paper.published import printed_name
 from resnet_jax.paper.records import Record
 from resnet_jax.paper.results import LayerResponses
 from resnet_jax.paper.runs import depth_of
-from resnet_jax.paper.section import (
-  Section,
-  Selected,
-  how_of,
-  name_of,
-)
+from resnet_jax.paper.section import Section, Selected, how_of, name_of
 from resnet_jax.paper.tables import against, band_of
 
 _Ends = Mapping[str, published.CurveEnd]

@@ -239,9 +239,7 @@ def _limits(
 
 
 def _error_handles(
-  lines: Sequence[_Drawn],
-  colors: dict[int, str],
-  test_name: str,
+  lines: Sequence[_Drawn], colors: dict[int, str], test_name: str
 ) -> list[Any]:
   """What the colors, the kinds of line and the marks mean."""
   from matplotlib.lines import Line2D

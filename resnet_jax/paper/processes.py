@@ -133,9 +133,7 @@ class Processes:
       raise UserError(_last_words(log_file, code, start))
 
   def _wait(
-    self,
-    left: dict[Future[None], str],
-    progress: Callable[[], str] | None,
+    self, left: dict[Future[None], str], progress: Callable[[], str] | None
   ) -> dict[str, str]:
     """Logs the tasks as they end, until all have; returns the failures."""
     failures = {}

@@ -15,19 +15,10 @@ from typing import Any
 from resnet_jax.config.file import result_changes, to_json
 from resnet_jax.errors import UserError
 from resnet_jax.paper.datasets import PAPER_DATA
-from resnet_jax.paper.results import (
-  LayerResponses,
-  Score,
-  number,
-  reading,
-)
+from resnet_jax.paper.results import LayerResponses, Score, number, reading
 from resnet_jax.paper.runs import Run
 from resnet_jax.paper.targets import Target
 from resnet_jax.runs.telemetry import read_metrics
-
-
-class ForeignError(UserError):
-  """A file is the record of another run than the one whose folder it is in."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +83,7 @@ class Record:
 
     Raises:
       DamagedError: the file is damaged.
-      ForeignError: it is of another run, or of other views.
+      UserError: it is of another run, or of other views.
     """
     file = self.folder / f'results-{views}.json'
     if not file.exists():
@@ -123,7 +114,7 @@ def find(root: pathlib.Path, run: Run) -> Record | None:
 
   Raises:
     DamagedError: there is one that is damaged.
-    ForeignError: the folder is another run's.
+    UserError: the folder is another run's.
   """
   folder = root / run.name
   file, begun = folder / 'results.json', folder / 'config.json'
@@ -231,7 +222,7 @@ def _check_same(
     words = [f'config.{k} is {a!r}, not {b!r}' for k, (a, b) in changes.items()]
     if len(words) > 3:
       words[3:] = [f'and {len(words) - 3} more']
-    raise ForeignError(
+    raise UserError(
       f'{file} is not of {run.name}: {"; ".join(words)}. Move the folder away, '
       f'or keep these runs elsewhere with --runs=DIR'
     )

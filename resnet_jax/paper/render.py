@@ -63,11 +63,11 @@ def page(
   )
 
 
-def show(text: str) -> None:
-  """Prints Markdown on the terminal, with the paths of its figures."""
+def show(text: str, folder: pathlib.Path) -> None:
+  """Prints Markdown on the terminal, with the paths of figures in `folder`."""
   text = re.sub(
     r'^!\[.*\]\((.*)\)$',
-    lambda link: escape(f'Drawn: {urllib.parse.unquote(link[1])}'),
+    lambda link: escape(f'Drawn: {folder / urllib.parse.unquote(link[1])}'),
     text,
     flags=re.MULTILINE,
   )

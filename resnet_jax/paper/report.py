@@ -1,12 +1,11 @@
 """All tables and figures: each as a section of Markdown, or all as a report.
 
-  text = section(targets.find('table6'), root, Scale(), root / 'figures')
+  text = section(targets.find('table6'), root, Scale(), root)
   write(root, folder)
 
 Ours come from the records of runs alone.
 """
 
-import itertools
 import pathlib
 from collections.abc import Iterator, Sequence
 
@@ -48,7 +47,7 @@ _LEAD = (
 
 
 def section(
-  target: Target, root: pathlib.Path, scale: Scale, figures: pathlib.Path
+  target: Target, root: pathlib.Path, scale: Scale, folder: pathlib.Path
 ) -> str:
   """The Markdown of a table or figure: the paper's numbers beside ours.
 
@@ -56,13 +55,13 @@ def section(
     target: The table or figure.
     root: Folder of the runs.
     scale: Which runs are shown; by default the full ones, or else the longest.
-    figures: Folder to draw in.
+    folder: Folder that links to figures start from; they are in `figures`.
 
   Raises:
     UserError: `root` is no folder, the scale means nothing for the target, or a
       figure cannot be written.
   """
-  return _written(_section(target, root, scale, figures, None))
+  return _written(_section(target, root, scale, folder))
 
 
 def write(root: pathlib.Path, folder: pathlib.Path) -> list[pathlib.Path]:
@@ -84,7 +83,7 @@ def write(root: pathlib.Path, folder: pathlib.Path) -> list[pathlib.Path]:
     made, texts = [], []
     for number, target in enumerate(TARGETS.values(), 1):
       console.progress(f'{target.name}: {number} of {len(TARGETS)} ...')
-      one = _section(target, root, Scale(), folder / 'figures', folder)
+      one = _section(target, root, Scale(), folder)
       made.append(one)
       texts.append(_written(one))
     console.clear()
@@ -107,18 +106,14 @@ def write(root: pathlib.Path, folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _section(
-  target: Target,
-  root: pathlib.Path,
-  scale: Scale,
-  figures: pathlib.Path,
-  relative_to: pathlib.Path | None,
+  target: Target, root: pathlib.Path, scale: Scale, folder: pathlib.Path
 ) -> Section:
   if root.exists() and not root.is_dir():
     raise UserError(f'--runs={root} is not a folder; name that of the runs')
   selected = tuple(
     select(root, member, scale) for member in members_of(target, scale)
   )
-  return Section(target, root, scale, figures, relative_to, selected)
+  return Section(target, root, scale, folder, selected)
 
 
 def _written(one: Section) -> str:
@@ -147,11 +142,10 @@ def _facts(sections: Sequence[Section]) -> Iterator[str]:
       for e in environments
     ],
     'Versions': [
-      f'{name} {version}'
-      for name, version in itertools.chain.from_iterable(
-        e['packages'].items() for e in environments
-      )
-      if name in ('jax', 'flax', 'optax') and version
+      f'{name} {e["packages"][name]}'
+      for e in environments
+      for name in ('jax', 'flax', 'optax')
+      if e['packages'].get(name)
     ],
     'Commits': [str(e['commit']) for e in environments],
   }

@@ -5,7 +5,6 @@ the blocks of its Markdown.
 """
 
 import dataclasses
-import os
 import pathlib
 import re
 import urllib.parse
@@ -52,9 +51,7 @@ class Section:
     target: The table or figure.
     root: Folder of the runs.
     scale: Which runs are shown.
-    figures: Folder to draw in.
-    relative_to: Folder that links to figures start from; None: links are the
-      paths of the figures.
+    folder: Folder that links to figures start from; they are in `figures`.
     selected: Records of each network.
     problems: Damaged records, as they are found while the section is written.
   """
@@ -62,8 +59,7 @@ class Section:
   target: Target
   root: pathlib.Path
   scale: Scale
-  figures: pathlib.Path
-  relative_to: pathlib.Path | None
+  folder: pathlib.Path
   selected: tuple[Selected, ...]
   problems: list[str] = dataclasses.field(default_factory=list)
 
@@ -128,20 +124,17 @@ class Section:
     """
     shrunk = ''.join(flag[1:].replace('=', '') for flag in self.scale.flags())
     shrunk = re.sub(r'[^\w-]+', '_', shrunk)
-    stem = self.figures / f'{self.target.name}{suffix}{shrunk}'
+    stem = self.folder / 'figures' / f'{self.target.name}{suffix}{shrunk}'
     label = label or self.label
     try:
-      self.figures.mkdir(parents=True, exist_ok=True)
+      stem.parent.mkdir(parents=True, exist_ok=True)
       draw(stem, '' if label == 'in full' else label)
     except OSError as e:
       raise UserError(
         f'{stem}.png and .svg cannot be written: {e.strerror or e}; make room '
         f'or mend the permissions of that folder'
       ) from e
-    file = pathlib.Path(f'{stem}.png')
-    if self.relative_to is not None:
-      file = pathlib.Path(os.path.relpath(file, self.relative_to))
-    link = urllib.parse.quote(file.as_posix())
+    link = urllib.parse.quote(f'figures/{stem.name}.png')
     return [f'![{escape(alt)}]({link})', f'{caption} \\[{escape(label)}\\]']
 
   def measured(

@@ -46,9 +46,7 @@ def table4(section: Section) -> list[str]:
 
 
 def _imagenet_table(
-  section: Section,
-  paper: Mapping[str, published.ImageNetError],
-  caption: str,
+  section: Section, paper: Mapping[str, published.ImageNetError], caption: str
 ) -> list[str]:
   ours, views = section.by_name, section.target.views
   assert views is not None

@@ -3,6 +3,7 @@
 import base64
 import html.parser
 import importlib.resources
+import pathlib
 import re
 import subprocess
 import sys
@@ -168,7 +169,7 @@ def luminance(color):
 
 def shown(text, capsys, monkeypatch):
   monkeypatch.setenv('COLUMNS', '80')
-  render.show(text)
+  render.show(text, pathlib.Path('a'))
   return capsys.readouterr().out
 
 
@@ -177,7 +178,7 @@ def test_a_terminal_shows_the_same(section, capsys, monkeypatch):
   lines = out.splitlines()
   assert max(map(len, lines)) <= 80
   assert '\x1b' not in out
-  assert 'Drawn: fig 1.png' in out
+  assert 'Drawn: a/fig 1.png' in out
   words = ' '.join(out.split())
   assert words.count(HOSTILE) == 4
   assert "python -m x 'a  b' '<c' '`d`'" in out

@@ -31,7 +31,7 @@ def test_columns_of_table_1_are_the_modules(name):
 def test_table_1_says_where_the_paper_s_is_another(tmp_path, monkeypatch):
   column = published.STAGES['ResNet-18']
   target = targets.find('table1')
-  section = Section(target, tmp_path, Scale(), tmp_path, None, ())
+  section = Section(target, tmp_path, Scale(), tmp_path, ())
   monkeypatch.setattr(architecture, '_IMAGENET', architecture._IMAGENET[:1])
   monkeypatch.setattr(architecture, '_CIFAR', architecture._CIFAR[:1])
   monkeypatch.setattr(published, 'STAGES', {'ResNet-18': column})
