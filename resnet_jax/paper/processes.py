@@ -82,7 +82,9 @@ class Processes:
       self._parallel, initializer=_pin, initargs=(cores,)
     ) as pool:
       try:
-        left = {pool.submit(task): name for name, task in tasks.items()}
+        left = {
+          pool.submit(self._call, task): name for name, task in tasks.items()
+        }
         failures = self._wait(left, progress)
       except BaseException:  # the processes are in sessions of their own
         self._stop(signal.SIGTERM)
@@ -159,6 +161,10 @@ class Processes:
       elif not isinstance(error, Interrupted):
         raise error
     return failures
+
+  def _call(self, task: Callable[[], None]) -> None:
+    self._check()  # a signal may have come while the task was in the queue
+    task()
 
   def _check(self) -> None:
     if self._stopped_by:

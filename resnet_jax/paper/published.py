@@ -1,4 +1,4 @@
-"""What the paper and others have measured, as read from `published.toml`.
+"""Results of the paper and of others, read from `published.toml`.
 
   published.TABLE6['ResNet-20'].error                             # 8.75
   published.TABLE3['ResNet-34 B'].top1                            # 24.52

@@ -27,7 +27,7 @@ class Record:
 
   Attributes:
     folder: The folder of its files.
-    step: The last one.
+    step: Last step of the run.
     data_name: Name, file or folder of the data.
     classes: Number of classes of the data.
     examples: Number of examples by split.

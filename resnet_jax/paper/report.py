@@ -20,6 +20,7 @@ from resnet_jax.paper.records import Record
 from resnet_jax.paper.runs import Scale
 from resnet_jax.paper.section import Section, select
 from resnet_jax.paper.targets import TARGETS, Target, members_of
+from resnet_jax.runs.workdir import make_workdir
 
 _BUILDERS = {
   'table1': table1,
@@ -77,31 +78,25 @@ def write(root: pathlib.Path, folder: pathlib.Path) -> list[pathlib.Path]:
   Raises:
     UserError: `folder` cannot be written to.
   """
+  make_workdir(folder, '--output')
+  made, texts = [], []
+  for number, target in enumerate(TARGETS.values(), 1):
+    console.progress(f'{target.name}: {number} of {len(TARGETS)} ...')
+    one = _section(target, root, Scale(), folder)
+    made.append(one)
+    texts.append(_written(one))
+  console.clear()
+  lead = '\n\n'.join([f'# {_TITLE}', _LEAD, '\n'.join(_facts(made))])
+  contents = '\n'.join(
+    f'- [{escape(one.title)}](#{render.anchor(one.title)})  \n'
+    f'  {escape(one.label)}'
+    for one in made
+  )
   page, file = folder / 'report.html', folder / 'report.md'
-  try:
-    folder.mkdir(parents=True, exist_ok=True)
-    made, texts = [], []
-    for number, target in enumerate(TARGETS.values(), 1):
-      console.progress(f'{target.name}: {number} of {len(TARGETS)} ...')
-      one = _section(target, root, Scale(), folder)
-      made.append(one)
-      texts.append(_written(one))
-    console.clear()
-    lead = '\n\n'.join([f'# {_TITLE}', _LEAD, '\n'.join(_facts(made))])
-    contents = '\n'.join(
-      f'- [{escape(one.title)}](#{render.anchor(one.title)})  \n'
-      f'  {escape(one.label)}'
-      for one in made
-    )
-    shown = render.page(_TITLE, lead, contents, texts, folder=folder)
-    page.write_text(shown, encoding='utf-8')
-    whole = '\n\n'.join([lead, contents, *texts])
-    file.write_text(f'{whole}\n', encoding='utf-8')
-  except OSError as e:
-    raise UserError(
-      f'--output {folder} cannot be written to: {e.strerror or e}; name '
-      f'another folder'
-    ) from e
+  shown = render.page(_TITLE, lead, contents, texts, folder=folder)
+  page.write_text(shown, encoding='utf-8')
+  whole = '\n\n'.join([lead, contents, *texts])
+  file.write_text(f'{whole}\n', encoding='utf-8')
   return [page, file]
 
 
@@ -123,7 +118,7 @@ def _written(one: Section) -> str:
 
 
 def _facts(sections: Sequence[Section]) -> Iterator[str]:
-  """What all records have been made with, as items of a list."""
+  """Hardware, versions and commits of all records, as items of a list."""
   records: dict[pathlib.Path, Record] = {
     record.folder: record
     for section in sections

@@ -45,7 +45,7 @@ class Selected:
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-  """What a section is written from.
+  """A target, the records of its networks, and where to draw.
 
   Attributes:
     target: The table or figure.

@@ -50,16 +50,17 @@ def _imagenet_table(
 ) -> list[str]:
   ours, views = section.by_name, section.target.views
   assert views is not None
+  top5 = any(row.top5 is not None for row in paper.values())
   rows = []
   for name, row in paper.items():
     one = ours.get(name)
     found = section.measured(one, lambda r: r.evaluation(views)) if one else []
     cells = [name, *against(row.top1, [100 * score.error for score in found])]
-    if any(other.top5 is not None for other in paper.values()):
+    if top5:
       cells += against(row.top5, [100 * score.error_top5 for score in found])
     rows.append([*cells, how_of(one, found)])
   columns = ['method', '>top-1: paper', '>ours', '>difference']
-  if len(rows[0]) > 5:
+  if top5:
     columns += ['>top-5: paper', '>ours', '>difference']
   return section.table(caption, [*columns, 'ours is'], rows)
 
