@@ -1,6 +1,5 @@
 """The cost of runs in multiply-adds, and in time on this machine."""
 
-import dataclasses
 import functools
 import math
 import time
@@ -43,8 +42,17 @@ def describe(
     )
   if len(done) == len(runs):
     return f'all {len(runs)} runs of {target.name} are done'
-  speed = measure_speed(min(runs, key=forward_macs))
-  seconds = {run: speed.seconds_of(run) for run in runs if run not in done}
+  smallest = min(runs, key=forward_macs)
+  network = smallest.configuration().model.name
+  speed, overhead = measure_speed(smallest)
+
+  def estimate(run: Run) -> float:
+    """Seconds, as if all networks reached the speed of the smallest."""
+    deeper = depth_of(run.configuration().model.name) / depth_of(network)
+    # Compiling the test and the BN statistics takes as long as the step.
+    return training_macs(run) / speed + 2 * overhead * deeper
+
+  seconds = {run: estimate(run) for run in runs if run not in done}
   lines = [f'{"run":42} {"M multiply-adds":>15} {"steps":>8} {"estimate":>9}']
   for run in runs:
     takes = _duration(seconds[run]) if run in seconds else 'done'
@@ -56,36 +64,11 @@ def describe(
   at_a_time = f', {parallel} at a time' if parallel > 1 else ''
   lines.append(
     f'In all {_duration(sum(seconds.values()) / parallel)}{at_a_time}, '
-    f'estimated from {speed.macs_per_second / 1e9:,.1f} billion multiply-adds '
-    f'a second, which a few training steps of {speed.network} reached on '
-    f'{speed.device}. Reading data and tests come on top.'
+    f'estimated from {speed / 1e9:,.1f} billion multiply-adds a second, which '
+    f'a few training steps of {network} reached on {jax.device_count()} x '
+    f'{jax.devices()[0].device_kind}. Reading data and tests come on top.'
   )
   return '\n'.join(lines)
-
-
-@dataclasses.dataclass(frozen=True)
-class Speed:
-  """Speed of training steps on this machine.
-
-  Attributes:
-    network: The one that was measured.
-    macs_per_second: Multiply-adds of whole training steps, per second.
-    overhead: Seconds to build and compile one step.
-    device: Number and kind, in words.
-  """
-
-  network: str
-  macs_per_second: float
-  overhead: float
-  device: str
-
-  def seconds_of(self, run: Run) -> float:
-    """Estimate for a run, as if all networks reached this speed."""
-    network = run.configuration().model.name
-    deeper = depth_of(network) / depth_of(self.network)
-    # Compiling the test and the BN statistics takes as long as the step.
-    compiling = 2 * self.overhead * deeper
-    return training_macs(run) / self.macs_per_second + compiling
 
 
 def forward_macs(run: Run) -> int:
@@ -102,10 +85,14 @@ def training_macs(run: Run) -> float:
   return float(_PASSES * forward_macs(run) * batch * run.steps())
 
 
-def measure_speed(run: Run) -> Speed:
+def measure_speed(run: Run) -> tuple[float, float]:
   """Times some training steps of the network of `run` on noise.
 
   On a CPU, a batch of a few images stands for the whole.
+
+  Returns:
+    Multiply-adds of whole training steps per second, and the seconds to build
+    and compile one step.
   """
   config, shape = run.configuration(), run.image_shape()
   devices, batch = jax.device_count(), config.batch_size
@@ -129,12 +116,7 @@ def measure_speed(run: Run) -> Speed:
   overhead = time.monotonic() - start
   count = max(1, round(_SECONDS / time_steps(1)))
   macs = _PASSES * forward_macs(run) * share * devices
-  return Speed(
-    config.model.name,
-    macs * count / time_steps(count),
-    overhead,
-    f'{devices} x {jax.devices()[0].device_kind}',
-  )
+  return macs * count / time_steps(count), overhead
 
 
 def _build(

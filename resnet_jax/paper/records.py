@@ -23,60 +23,44 @@ from resnet_jax.runs.telemetry import read_metrics
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-  """A run that is done.
+  """A run that is done; errors are in %.
 
   Attributes:
+    run: The run.
     folder: The folder of its files.
     step: Last step of the run.
-    data_name: Name, file or folder of the data.
-    classes: Number of classes of the data.
-    examples: Number of examples by split.
-    running: Final score by split, with BN's running averages.
-    results: The same with BN statistics recomputed, as the authors do, if they
-      were.
+    split: The split to report: the test set, or else the validation set.
+    score: Its final score, with BN statistics recomputed, as the authors do,
+      if they were.
+    error_in_loop: Top-1 error at the end of the curve, by running averages.
+    departures: Words for what differs from the paper; '' if nothing does.
     seconds: Wall time of all sessions.
     environment: Devices, versions and commit of the last session.
-    curves: By split, step and error in %.
+    curves: Steps and errors by split.
   """
 
   run: Run
   folder: pathlib.Path
   step: int
-  data_name: str
-  classes: int
-  examples: dict[str, int]
-  running: dict[str, Score]
-  results: dict[str, Score]
+  split: str
+  score: Score
+  error_in_loop: float
+  departures: str
   seconds: float
   environment: dict[str, Any]
   curves: dict[str, list[tuple[float, float]]]
 
   @property
-  def split(self) -> str:
-    """The split to report: the test set, or else the validation set."""
-    return 'test' if 'test' in self.running else 'validation'
-
-  @property
   def error(self) -> float:
-    """Top-1 error at the end of training, in %."""
-    return 100 * self.results[self.split].error
-
-  @property
-  def error_in_loop(self) -> float:
-    """Top-1 error at the end of the curve, by running averages, in %."""
-    return 100 * self.running[self.split].error
+    """Top-1 error at the end of training."""
+    return 100 * self.score.error
 
   @property
   def train_error(self) -> float | None:
-    """Training error of the last steps, on augmented images, in %."""
+    """Training error of the last steps, on augmented images."""
     step, error = self.curves.get('train', [(0, 0.0)])[-1]
     # A metrics.jsonl that was cut short ends with an earlier step.
     return error if step == self.step else None
-
-  @property
-  def departures(self) -> str:
-    """Words for what differs from the paper; '' if nothing does."""
-    return '; '.join(filter(None, [self.run.departures, _other_data(self)]))
 
   def evaluation(self, views: str) -> Score | None:
     """The score on `views`; None where they have not been tested.
@@ -171,28 +155,25 @@ def missing(
 
 
 def _parse(content: Any, run: Run, folder: pathlib.Path) -> Record:
-  scores = {
-    kind: {split: Score.parse(score) for split, score in by_split.items()}
-    for kind, by_split in content['results'].items()
-  }
-  keys = ('devices', 'device', 'cpus', 'packages', 'commit')
+  results = content['results']
+  running = results['running']
+  split = 'test' if 'test' in running else 'validation'
+  departures = [run.departures, _other_data(content, run, split)]
   seconds = {k: number(s) for k, s in content['seconds'].items()}
-  record = Record(
+  keys = ('devices', 'device', 'cpus', 'packages', 'commit')
+  return Record(
     run=run,
     folder=folder,
     step=content['step'],
-    data_name=str(content['data_name']),
-    classes=content['num_classes'],
-    examples={k: int(number(n)) for k, n in content['examples'].items()},
-    running=scores['running'],
-    results=scores.get('recomputed', scores['running']),
+    split=split,
+    score=Score.parse(results.get('recomputed', running)[split]),
+    error_in_loop=100 * Score.parse(running[split]).error,
+    departures='; '.join(filter(None, departures)),
+    # The wait for input is within training.
     seconds=sum(seconds.values()) - seconds.get('input', 0),
     environment={key: content['environment'][key] for key in keys},
     curves=_curves(folder),
   )
-  # These fail where a split is missing.
-  _ = record.error, record.error_in_loop, record.departures
-  return record
 
 
 def _curves(folder: pathlib.Path) -> dict[str, list[tuple[float, float]]]:
@@ -228,16 +209,16 @@ def _check_same(
     )
 
 
-def _other_data(record: Record) -> str:
+def _other_data(content: Any, run: Run, split: str) -> str:
   """Words for the data, if they are not the paper's of this name."""
-  name = record.run.configuration().dataset.name
+  name = run.configuration().dataset.name
   if name not in PAPER_DATA:
     return ''
   train, test, classes = PAPER_DATA[name]
-  examples = record.examples
-  found = record.classes, sum(examples.values()), examples[record.split]
+  examples = content['examples']
+  found = content['num_classes'], sum(examples.values()), examples[split]
   # A validation split may have been held out of the training images.
   if found == (classes, train + test, test):
     return ''
-  name = pathlib.Path(record.data_name).name
+  name = pathlib.Path(content['data_name']).name
   return f'{name} ({examples["train"]:,} images)'

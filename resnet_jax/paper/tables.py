@@ -72,7 +72,7 @@ def _one_crop(section: Section) -> list[str]:
     authors = published.AUTHORS_ONE_CROP.get(name, published.ImageNetError())
     one = ours.get(name)
     there = one.records if one else ()
-    found = [record.results[record.split] for record in there]
+    found = [record.score for record in there]
     rows.append(
       [
         name,
