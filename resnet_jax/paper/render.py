@@ -151,8 +151,8 @@ class _Table(TableElement):
       for column, width in zip(columns, widths, strict=True):
         column.width = width
         for cell in (column.header, *column.cells):
-          assert isinstance(cell, Text)
-          cell.plain = _broken(cell.plain, width)
+          if isinstance(cell, Text):
+            cell.plain = _broken(cell.plain, width)
       yield table
 
 
