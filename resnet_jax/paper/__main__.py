@@ -47,10 +47,21 @@ def run(argv: Sequence[str] | None = None) -> None:
     SystemExit: with the exit code, see `shell`.
   """
   options = _parser().parse_args(argv)
+  _choose_devices(options)
   start_logging()
   with shell():
     if code := options.command(options):
       sys.exit(code)
+
+
+def _choose_devices(options: argparse.Namespace) -> None:
+  """Says which devices JAX uses, before the first log line wakes them up."""
+  if options.command is _run and options.dry_run:
+    if options.cpu_devices > 1:
+      jax.config.update('jax_num_cpu_devices', options.cpu_devices)
+  elif options.command is not _responses:
+    # The devices are for the runs; this process only counts and waits.
+    jax.config.update('jax_platforms', 'cpu')
 
 
 def _list(options: argparse.Namespace) -> None:
@@ -73,13 +84,9 @@ def _run(options: argparse.Namespace) -> int:
   runs = targets.in_order(target, scale)
   parallel = options.parallel or runner.default_parallel(target)
   if options.dry_run:
-    if options.cpu_devices > 1:
-      jax.config.update('jax_num_cpu_devices', options.cpu_devices)
     done = [run for run in runs if runner.is_done(options.runs, run, target)]
     print(cost.describe(target, runs, done, parallel))
     return 0
-  # The devices are for the runs; this process only counts and waits.
-  jax.config.update('jax_platforms', 'cpu')
   failures = runner.run_target(
     target,
     runs,
