@@ -202,13 +202,14 @@ def locked(folder: pathlib.Path) -> Iterator[int]:
 
   Raises:
     UserError: another process has the folder.
+    OSError: the file system has no locks.
   """
   import fcntl  # not on Windows, where training is not supported either
 
   with (folder / '.lock').open('w') as file:
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as e:
+    except BlockingIOError as e:
       raise UserError(
         f'{folder} is being trained by another process; wait for it, or stop it'
       ) from e

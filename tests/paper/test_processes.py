@@ -1,5 +1,7 @@
 """Processes: side by side, apart in failure, and together when they stop."""
 
+import errno
+import fcntl
 import functools
 import logging
 import os
@@ -211,4 +213,15 @@ def test_a_lock_is_kept_by_who_inherits_it(tmp_path):
     pass
   process.communicate(b'\n')
   with locked(tmp_path):
+    pass
+
+
+def test_a_file_system_without_locks_is_not_another_process(
+  tmp_path, monkeypatch
+):
+  def refuse(*_):
+    raise OSError(errno.ENOLCK, 'no locks available')
+
+  monkeypatch.setattr(fcntl, 'flock', refuse)
+  with pytest.raises(OSError, match='no locks'), locked(tmp_path):
     pass
