@@ -24,10 +24,10 @@ import jax
 from resnet_jax.console import console, start_logging
 from resnet_jax.errors import UserError
 from resnet_jax.paper import (
+  cost,
   curves,
   datasets,
   figures,
-  plan,
   render,
   report,
   responses,
@@ -35,7 +35,6 @@ from resnet_jax.paper import (
   targets,
 )
 from resnet_jax.paper.results import LayerResponses
-from resnet_jax.paper.runner import Options
 from resnet_jax.paper.runs import RUNS, Scale
 from resnet_jax.runs.workdir import write_json
 from resnet_jax.shell import shell
@@ -48,10 +47,21 @@ def run(argv: Sequence[str] | None = None) -> None:
     SystemExit: with the exit code, see `shell`.
   """
   options = _parser().parse_args(argv)
+  _choose_devices(options)
   start_logging()
   with shell():
     if code := options.command(options):
       sys.exit(code)
+
+
+def _choose_devices(options: argparse.Namespace) -> None:
+  """Says which devices JAX uses, before the first log line wakes them up."""
+  if options.command is _run and options.dry_run:
+    if options.cpu_devices > 1:
+      jax.config.update('jax_num_cpu_devices', options.cpu_devices)
+  elif options.command is not _responses:
+    # The devices are for the runs; this process only counts and waits.
+    jax.config.update('jax_platforms', 'cpu')
 
 
 def _list(options: argparse.Namespace) -> None:
@@ -74,14 +84,15 @@ def _run(options: argparse.Namespace) -> int:
   runs = targets.in_order(target, scale)
   parallel = options.parallel or runner.default_parallel(target)
   if options.dry_run:
-    if options.cpu_devices > 1:
-      jax.config.update('jax_num_cpu_devices', options.cpu_devices)
-    print(plan.describe(target, runs, options.runs, parallel))
+    done = [run for run in runs if runner.is_done(options.runs, run, target)]
+    print(cost.describe(target, runs, done, parallel))
     return 0
-  # The devices are for the runs; this process only counts and waits.
-  jax.config.update('jax_platforms', 'cpu')
   failures = runner.run_target(
-    target, runs, Options(options.runs, parallel, options.cpu_devices)
+    target,
+    runs,
+    root=options.runs,
+    parallel=parallel,
+    cpu_devices=options.cpu_devices,
   )
   console.clear()
   if failures:
@@ -132,7 +143,7 @@ def _responses(options: argparse.Namespace) -> None:
 def _print_section(
   target: targets.Target, scale: Scale, root: pathlib.Path
 ) -> None:
-  render.show(report.section(target, root, scale, root / 'figures'))
+  render.show(report.section(target, root, scale, root), root)
 
 
 def _scale(options: argparse.Namespace) -> Scale:

@@ -1,4 +1,4 @@
-"""The content of Table 1 and of the table in Sec. 4.2, read off the modules.
+"""Table 1 and the sizes of all networks, read off the modules, as Markdown.
 
   for stage in summary('resnet50').stages:
     print(stage.name, stage.output_size, stage.text)
@@ -11,16 +11,37 @@ import dataclasses
 import functools
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from resnet_jax import models
 from resnet_jax.models import complexity
 from resnet_jax.models.complexity import Layer
+from resnet_jax.paper import published
+from resnet_jax.paper.markdown import difference, escape, number, strong
+from resnet_jax.paper.published import printed_name
+from resnet_jax.paper.section import Section
 
 _POOLS = ('max_pool', 'avg_pool')
 # VGG's conv3_2 and GoogLeNet's conv2_reduce are layers of conv3 and conv2.
 _STEP = re.compile(r'_(\d+|reduce)$')
+
+
+_DEPTHS = (20, 32, 44, 56, 110)
+_CIFAR = (
+  *(f'cifar_plain{depth}' for depth in _DEPTHS),
+  *(f'cifar_resnet{depth}' for depth in (*_DEPTHS, 1202)),
+)
+# Networks for ImageNet, in the variants that differ in size.
+_PLAIN: list[dict[str, str]] = [{}]
+_SHORTCUTS = [{'shortcut': option} for option in 'ABC']
+_VERSIONS = [{'version': version} for version in ('v1', 'v1.5')]
+_IMAGENET: tuple[tuple[str, dict[str, str]], ...] = (
+  *itertools.product(('plain18', 'plain34'), _PLAIN),
+  *itertools.product(('resnet18', 'resnet34'), _SHORTCUTS),
+  *itertools.product(('resnet50', 'resnet101', 'resnet152'), _VERSIONS),
+  *itertools.product(('alexnet', 'vgg16', 'vgg19', 'googlenet'), _PLAIN),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +66,6 @@ class Summary:
   """A column of Table 1.
 
   Attributes:
-    name: Name in `models.create`.
     depth: Number of weighted layers, counted as the paper does: convolutions
       and fc, without the projections of shortcuts.
     params: Number of parameters with those of BN, without its running
@@ -57,12 +77,35 @@ class Summary:
     stages: Rows from the image to fc.
   """
 
-  name: str
   depth: int
   params: int
   macs: int
   conv_macs: int
   stages: tuple[StageSummary, ...]
+
+
+def table1(section: Section) -> list[str]:
+  """Layers, parameters and arithmetic of all networks."""
+  nets = {name: summary(f'resnet{name[7:]}') for name in published.STAGES}
+  rows = []
+  for row in zip(*(net.stages for net in nets.values()), strict=True):
+    texts = [_unbroken(stage.text) for stage in row]
+    rows.append([row[0].name, str(row[0].output_size), *texts])
+  others = [
+    f'{stage.name} of {name} is {text}'
+    for name, net in nets.items()
+    for stage, text in zip(net.stages, published.STAGES[name], strict=True)
+    if stage.text != text
+  ]
+  words = f'other cells: {", ".join(others)}' if others else 'the same cells'
+  depths = [f'{net.depth} layers' for net in nets.values()]
+  caption = 'Layers of the residual networks; the plain ones have the same'
+  return [
+    *section.table(caption, ['stage', '>size', *depths], rows),
+    escape(f"The paper's Table 1 has {words}."),
+    *_imagenet_sizes(section),
+    *_cifar_sizes(section),
+  ]
 
 
 @functools.cache
@@ -81,7 +124,6 @@ def summary(name: str, **overrides: Any) -> Summary:
   variables = complexity.abstract_variables(model, shape)
   layers = complexity.layers(model, shape, variables=variables, pools=True)
   return Summary(
-    name=name,
     depth=max(layer.depth for layer in layers),
     params=models.count_params(variables),
     macs=sum(layer.macs for layer in layers),
@@ -138,14 +180,13 @@ def _block(layer: Layer) -> str:
 
 
 def _text(members: Sequence[Layer]) -> str:
-  return '; '.join(_repeated(map(_block_text, blocks(members))))
-
-
-def _repeated(texts: Iterable[str]) -> Iterator[str]:
-  for text, group in itertools.groupby(texts):
+  """A cell of Table 1, in which equal blocks are counted."""
+  texts = []
+  for text, group in itertools.groupby(map(_block_text, blocks(members))):
     times = len(list(group))
     bracket = f'[{text}]' if times > 1 or ';' in text else text
-    yield f'{bracket} x {times}' if times > 1 else bracket
+    texts.append(f'{bracket} x {times}' if times > 1 else bracket)
+  return '; '.join(texts)
 
 
 def _block_text(block: Sequence[Layer]) -> str:
@@ -167,3 +208,61 @@ def _layer_text(layer: Layer) -> str:
   # Table 1 leaves the strides of blocks to its caption: equal blocks are one.
   shown = '' if _block(layer) else stride
   return f'{window}, {layer.output_shape[2]}{groups}{shown}'
+
+
+def _unbroken(text: str) -> str:
+  """The layers of a cell, each of which stays on one line."""
+  unbroken = escape(text).replace(' ', '\N{NO-BREAK SPACE}')
+  return unbroken.replace(';\N{NO-BREAK SPACE}', '; ')
+
+
+def _imagenet_sizes(section: Section) -> list[str]:
+  rows = []
+  for name, variant in _IMAGENET:
+    net = summary(name, **variant)
+    # The paper gives the FLOPs of one variant of each depth.
+    column = printed_name(name.replace('plain', 'resnet'))
+    of_paper = variant in ({}, {'shortcut': 'A'}, {'version': 'v1'})
+    paper = published.FLOPS.get(column) if of_paper else None
+    rows.append(
+      [
+        ' '.join([name, *variant.values()]),
+        *_counted(net, 1e9, 4),
+        strong(number(net.conv_macs / 1e9, 4)),
+        number(paper, 1),
+        difference(net.macs / 1e9, paper, 1),
+      ]
+    )
+  columns = ['network', '>layers', '>parameters', '>FLOPs', '>of conv']
+  columns += [">paper's FLOPs", '>difference']
+  return [
+    *section.table(
+      'Networks for ImageNet, 224x224 pixels; FLOPs in 1e9', columns, rows
+    ),
+    'FLOPs are multiply-adds, as in the paper. It gives them by depth: for '
+    'plain nets and shortcut A, and for bottlenecks with the stride in the '
+    'first 1x1 (v1). For VGG-16 it counts the convolutions alone. GoogLeNet '
+    'has its auxiliary heads among its parameters; they are not evaluated.',
+  ]
+
+
+def _cifar_sizes(section: Section) -> list[str]:
+  rows = []
+  for name in _CIFAR:
+    net = summary(name)
+    row = published.TABLE6.get(printed_name(name))
+    paper = row.parameters if row else None
+    compared = number(paper), difference(net.params / 1e6, paper)
+    rows.append([name, *_counted(net, 1e6, 2), *compared])
+  columns = ['network', '>layers', '>parameters', '>FLOPs, 1e6']
+  columns += [">paper's parameters, 1e6", '>difference']
+  caption = 'Networks for CIFAR-10, 32x32 pixels (Sec. 4.2, Table 6)'
+  return section.table(caption, columns, rows)
+
+
+def _counted(net: Summary, unit: float, digits: int) -> list[str]:
+  return [
+    str(net.depth),
+    strong(f'{net.params:,}'),
+    strong(f'{net.macs / unit:,.{digits}f}'),
+  ]

@@ -1,8 +1,9 @@
-"""The cost of runs in multiply-adds, and the speed of this machine."""
+"""The cost of runs in multiply-adds, and in time on this machine."""
 
-import dataclasses
 import functools
+import math
 import time
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import jax
@@ -13,6 +14,7 @@ from resnet_jax import models, optim, schedules, step
 from resnet_jax.config.plan import create_model
 from resnet_jax.data.normalization import Normalization
 from resnet_jax.paper.runs import Run, depth_of
+from resnet_jax.paper.targets import Target
 from resnet_jax.placement import AXIS, replicas, replicate
 from resnet_jax.state import TrainMetrics, create_state
 
@@ -23,29 +25,50 @@ _CPU_BATCH = {32: 32, 224: 2}
 _SECONDS = 2.0
 
 
-@dataclasses.dataclass(frozen=True)
-class Speed:
-  """Speed of training steps on this machine.
+def describe(
+  target: Target, runs: Sequence[Run], done: Collection[Run], parallel: int
+) -> str:
+  """A line for each run, and the time for all; measures for some seconds.
 
-  Attributes:
-    network: The one that was measured.
-    macs_per_second: Multiply-adds of whole training steps, per second.
-    overhead: Seconds to build and compile one step.
-    device: Number and kind, in words.
+  Args:
+    target: The table or figure.
+    runs: Those of its runs that are asked for.
+    done: Those of them that take no time any more.
+    parallel: Number of runs at a time.
   """
+  if not runs:
+    return (
+      f'{target.name} is computed from the modules; there is nothing to run'
+    )
+  if len(done) == len(runs):
+    return f'all {len(runs)} runs of {target.name} are done'
+  smallest = min(runs, key=forward_macs)
+  network = smallest.configuration().model.name
+  speed, overhead = measure_speed(smallest)
 
-  network: str
-  macs_per_second: float
-  overhead: float
-  device: str
-
-  def seconds_of(self, run: Run) -> float:
-    """Estimate for a run, as if all networks reached this speed."""
-    network = run.configuration().model.name
-    deeper = depth_of(network) / depth_of(self.network)
+  def estimate(run: Run) -> float:
+    """Seconds, as if all networks reached the speed of the smallest."""
+    deeper = depth_of(run.configuration().model.name) / depth_of(network)
     # Compiling the test and the BN statistics takes as long as the step.
-    compiling = 2 * self.overhead * deeper
-    return training_macs(run) / self.macs_per_second + compiling
+    return training_macs(run) / speed + 2 * overhead * deeper
+
+  seconds = {run: estimate(run) for run in runs if run not in done}
+  lines = [f'{"run":42} {"M multiply-adds":>15} {"steps":>8} {"estimate":>9}']
+  for run in runs:
+    takes = _duration(seconds[run]) if run in seconds else 'done'
+    departures = f'  [{run.departures}]' if run.departures else ''
+    macs = f'{forward_macs(run) / 1e6:15,.1f}'
+    lines.append(
+      f'{run.name:42} {macs} {run.steps():8,} {takes:>9}{departures}'
+    )
+  at_a_time = f', {parallel} at a time' if parallel > 1 else ''
+  lines.append(
+    f'In all {_duration(sum(seconds.values()) / parallel)}{at_a_time}, '
+    f'estimated from {speed / 1e9:,.1f} billion multiply-adds a second, which '
+    f'a few training steps of {network} reached on {jax.device_count()} x '
+    f'{jax.devices()[0].device_kind}. Reading data and tests come on top.'
+  )
+  return '\n'.join(lines)
 
 
 def forward_macs(run: Run) -> int:
@@ -62,10 +85,14 @@ def training_macs(run: Run) -> float:
   return float(_PASSES * forward_macs(run) * batch * run.steps())
 
 
-def measure_speed(run: Run) -> Speed:
+def measure_speed(run: Run) -> tuple[float, float]:
   """Times some training steps of the network of `run` on noise.
 
   On a CPU, a batch of a few images stands for the whole.
+
+  Returns:
+    Multiply-adds of whole training steps per second, and the seconds to build
+    and compile one step.
   """
   config, shape = run.configuration(), run.image_shape()
   devices, batch = jax.device_count(), config.batch_size
@@ -89,12 +116,7 @@ def measure_speed(run: Run) -> Speed:
   overhead = time.monotonic() - start
   count = max(1, round(_SECONDS / time_steps(1)))
   macs = _PASSES * forward_macs(run) * share * devices
-  return Speed(
-    config.model.name,
-    macs * count / time_steps(count),
-    overhead,
-    f'{devices} x {jax.devices()[0].device_kind}',
-  )
+  return macs * count / time_steps(count), overhead
 
 
 def _build(
@@ -131,6 +153,12 @@ def _noise(
   del common, normalization
   key = jax.random.fold_in(jax.random.key(step), replica)
   return jax.random.normal(key, shape), jnp.zeros(shape[0], jnp.int32)
+
+
+def _duration(seconds: float) -> str:
+  if seconds < 3600:
+    return f'{math.ceil(seconds / 60)} min'
+  return f'{seconds / 3600:,.{0 if seconds > 36_000 else 1}f} h'
 
 
 @functools.cache

@@ -1,6 +1,5 @@
 """Figs. 1, 4, 6 and 7 as Markdown: curves, and where they end."""
 
-import pathlib
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -8,11 +7,11 @@ from typing import Any
 from resnet_jax.paper import figures, published
 from resnet_jax.paper.figures import Curve, Panel, ResponseSeries
 from resnet_jax.paper.markdown import MISSING, escape, mean_std, number, strong
+from resnet_jax.paper.published import printed_name
 from resnet_jax.paper.records import Record
 from resnet_jax.paper.results import LayerResponses
 from resnet_jax.paper.runs import depth_of
-from resnet_jax.paper.section import Section, how_of, name_of, printed_name
-from resnet_jax.paper.selection import Selected
+from resnet_jax.paper.section import Section, Selected, how_of, name_of
 from resnet_jax.paper.tables import against, band_of
 
 _Ends = Mapping[str, published.CurveEnd]
@@ -32,18 +31,19 @@ def fig1(section: Section) -> list[str]:
     ]
 
   ends = {key: published.FIGURE6[key] for key in ('plain-20', 'plain-56')}
+  source = 'digitised from Fig. 1 to about 0.1'
   return [
     *error_figure(section, panels, ends),
-    *_ends_table(section, ends, 'digitised from Fig. 1 to about 0.1'),
+    *_ends_table(section, ends, source),
   ]
 
 
 def fig4(section: Section) -> list[str]:
   """Plain and residual nets on ImageNet."""
-  ends = published.FIGURE4
+  ends, source = published.FIGURE4, 'digitised from Fig. 4 to about 0.2'
   return [
     *error_figure(section, by_kind, ends, ylim=(20, 60)),
-    *_ends_table(section, ends, 'digitised from Fig. 4 to about 0.2'),
+    *_ends_table(section, ends, source, split='validation'),
   ]
 
 
@@ -55,10 +55,11 @@ def fig6(section: Section) -> list[str]:
     deep = [c for c in curves if c.depth >= 110 and 'ResNet' in c.label]
     return [*by_kind(shallow), Panel('very deep', deep)]
 
+  ends = published.FIGURE6
   source = 'digitised from Fig. 6 to about 0.1; a bound is from its caption'
   return [
-    *error_figure(section, panels, published.FIGURE6),
-    *_ends_table(section, published.FIGURE6, source),
+    *error_figure(section, panels, ends),
+    *_ends_table(section, ends, source),
   ]
 
 
@@ -83,23 +84,22 @@ def error_figure(
   curves = [curve for curve in curves if curve.train or curve.test]
   if not curves:
     return []
-  test = there[0].records[0].split
+  first = [one.records[0] for one in there]
+  splits = {_tested(record) for record in first if _tested(record)}
+  test = ' or '.join(sorted(splits)) or 'test'
   triangles = ''
   if any(curve.paper_end is not None for curve in curves):
     triangles = " Triangles: where the paper's curves end."
-
-  def draw(stem: pathlib.Path, note: str) -> None:
-    figures.error_curves(
-      panels(curves), stem, test_name=test, note=note, **options
-    )
-
   try:
     return section.figure(
-      draw,
+      lambda stem, note: figures.error_curves(
+        panels(curves), stem, test_name=test, note=note, **options
+      ),
       f'Curves of training and {test} error over steps, of '
       f'{", ".join(curve.label for curve in curves)}.',
       f'Thin: training error; bold: {test} error; where there are several '
       f'seeds, their mean in a band from the least to the greatest.{triangles}',
+      label=section.training_label,
     )
   except ValueError as e:  # seeds that share no step
     section.problems.append(f'The figure cannot be drawn: {e}')
@@ -108,22 +108,30 @@ def error_figure(
 
 def _curve_of(one: Selected, ends: _Ends) -> Curve:
   """A network's curves, with where the paper's ends, if they compare."""
-  first = one.records[0]
 
   def points(split: str) -> list[list[tuple[float, float]]]:
-    return [
-      record.curves[split] for record in one.records if split in record.curves
-    ]
+    return [r.curves[split] for r in one.records if split in r.curves]
 
-  name, paper_end = name_of(one), None
-  end = ends[name].test if name in ends else None
-  if not one.departures and isinstance(end, float):
-    paper_end = end
-  test = first.split if first.split in first.curves else 'validation'
-  return Curve(name, points('train'), points(test), one.member.depth, paper_end)
+  name = name_of(one)
+  end = ends[name].test if name in ends and not one.departures else None
+  return Curve(
+    name,
+    points('train'),
+    points(_tested(one.records[0])),
+    one.member.depth,
+    end if isinstance(end, float) else None,
+  )
 
 
-def _ends_table(section: Section, ends: _Ends, source: str) -> list[str]:
+def _tested(record: Record) -> str:
+  """The split that the curves have beside training; '' if they have none."""
+  splits = (record.split, 'validation')
+  return next((split for split in splits if split in record.curves), '')
+
+
+def _ends_table(
+  section: Section, ends: _Ends, source: str, *, split: str = 'test'
+) -> list[str]:
   ours, rows = section.by_name, []
   bands = published.REPRODUCTIONS_CIFAR10
   others = any(name in bands for name in ends)
@@ -131,16 +139,11 @@ def _ends_table(section: Section, ends: _Ends, source: str) -> list[str]:
     one = ours.get(name)
     there = one.records if one else ()
     train = [r.train_error for r in there if r.train_error is not None]
-    rows.append(
-      [
-        name,
-        *_end(end.test, [record.error_in_loop for record in there]),
-        *([band_of(bands.get(name))] if others else []),
-        *_end(end.training, train),
-        how_of(one, there),
-      ]
-    )
-  columns = ['network', '>test: paper', '>ours', '>diff.']
+    band = [band_of(bands.get(name))] if others else []
+    tested = _end(end.test, [record.error_in_loop for record in there])
+    trained = _end(end.training, train)
+    rows.append([name, *tested, *band, *trained, how_of(one, there)])
+  columns = ['network', f'>{split}: paper', '>ours', '>diff.']
   columns += ['>others'] if others else []
   columns += ['>train: paper', '>ours', '>diff.', 'ours is']
   return [
@@ -148,7 +151,6 @@ def _ends_table(section: Section, ends: _Ends, source: str) -> list[str]:
     f"The paper's are {source}. "
     + ('Others: test errors of good reproductions. ' if others else '')
     + 'Training errors are of augmented images, while the weights change.',
-    *section.to_run(),
   ]
 
 
@@ -163,31 +165,29 @@ def _end(paper: float | str | None, ours: Sequence[float]) -> list[str]:
 
 def fig7(section: Section) -> list[str]:
   """The responses of nets that were trained on CIFAR-10."""
-  blocks = response_blocks(section)
-  if not blocks:
-    blocks = ['No layer responses have been measured yet.']
-  return [*blocks, *section.to_run()]
+  none = ['No layer responses have been measured yet.']
+  return response_blocks(section) or none
 
 
 def response_blocks(section: Section, suffix: str = '') -> list[str]:
   """The figure of responses, and a table of them, where they are measured."""
   series, rows, definitions = [], [], []
-  for one in section.selected:
-    contents = section.measured(one, Record.layer_responses)
+  for network in section.selected:
+    contents = section.measured(network, Record.layer_responses)
     if not contents:
       continue
-    series.append(series_of(one.member.network, contents))
+    series.append(series_of(network.member.network, contents))
     stds = series[-1].stds
     means = [statistics.fmean(content.stds) for content in contents]
-    definitions.append((contents[0].definition, contents[0].images))
+    definitions += [(one.definition, one.images) for one in contents]
     rows.append(
       [
-        name_of(one),
+        name_of(network),
         str(len(stds)),
         strong(mean_std(means, 3)),
         strong(number(min(stds), 3)),
         strong(number(max(stds), 3)),
-        how_of(one, contents),
+        how_of(network, contents),
       ]
     )
   if not series:
@@ -204,7 +204,7 @@ def response_blocks(section: Section, suffix: str = '') -> list[str]:
       f'order of layers and sorted, of {", ".join(s.label for s in series)}.',
       'Standard deviations of layer responses, after BN and before the '
       f'nonlinearity or addition. {_definition(*definitions[0])}',
-      suffix,
+      suffix=suffix,
     ),
     *section.table(
       'Standard deviations of the responses of 3x3 layers',

@@ -20,7 +20,7 @@ def degradation(section: Section) -> list[str]:
   """Figures in the style of Figs. 6 and 7, a table, and the conclusion."""
   there = [one for one in section.selected if one.records]
   if not there:
-    return ['Nothing has been run yet; it takes minutes.', *section.to_run()]
+    return ['Nothing has been run yet; it takes minutes.']
   errors: dict[str, dict[int, list[float]]] = {'plain': {}, 'resnet': {}}
   rows = []
   for one in section.selected:
@@ -53,10 +53,9 @@ def degradation(section: Section) -> list[str]:
   return [
     *error_figure(section, by_kind, {}),
     *response_blocks(section, '-responses'),
-    *section.table(caption, columns, rows),
+    *section.table(caption, columns, rows, label=section.training_label),
     f'Training errors are of the last {every} steps, while the weights change.',
     escape(words),
-    *section.to_run(),
   ]
 
 

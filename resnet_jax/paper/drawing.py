@@ -9,20 +9,19 @@ shows what is trained.
 import dataclasses
 import itertools
 import pathlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from resnet_jax import models
 from resnet_jax.models import complexity
 from resnet_jax.models.complexity import Layer
 from resnet_jax.paper import architecture, canvas
-from resnet_jax.paper.section import Section, printed_name
+from resnet_jax.paper.published import printed_name
+from resnet_jax.paper.section import Section
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
-  from matplotlib.path import Path
 
 # In inches.
 _COLUMN = 2.45
@@ -35,12 +34,12 @@ _SECTION_GAP = 0.18
 _BULGE = 0.42
 # Below a box, where a shortcut joins and leaves: above the head of the arrow.
 _JOINT = _BOX_HEIGHT / 2 + 0.4 * _GAP
-_HEAD = 0.04
 
 # In points.
 _TEXT = 8
 _LINE = 0.6
 _DOTS = 0.9
+_HEAD = 3
 
 # Tints let text in the page's own color be read on white and on black.
 _TINT = 0.35
@@ -184,14 +183,11 @@ def _shortcuts(path: Sequence[Layer]) -> Iterator[Shortcut]:
 
 def _tops(columns: Sequence[Column]) -> dict[int, float]:
   """Where the section of each output size begins, from the largest down."""
-  rows: dict[int, int] = {}
-  for each in columns:
-    for size, boxes in _by_size(each.boxes):
-      rows[size] = max(rows.get(size, 0), len(boxes))
+  counts = [Counter(box.size for box in each.boxes) for each in columns]
   top, tops = _TITLE, {}
-  for size in sorted(rows, reverse=True):
+  for size in sorted(set().union(*counts), reverse=True):
     tops[size] = top
-    top += _ROW * rows[size] + _SECTION_GAP
+    top += _ROW * max(count[size] for count in counts) + _SECTION_GAP
   return tops
 
 
@@ -199,14 +195,9 @@ def _middles(column: Column, tops: dict[int, float]) -> list[float]:
   """The height at which each box is."""
   return [
     tops[size] + _ROW * (row + 0.5)
-    for size, boxes in _by_size(column.boxes)
-    for row in range(len(boxes))
+    for size, boxes in itertools.groupby(box.size for box in column.boxes)
+    for row, _ in enumerate(boxes)
   ]
-
-
-def _by_size(boxes: Sequence[Box]) -> Iterator[tuple[int, list[Box]]]:
-  for size, group in itertools.groupby(boxes, lambda box: box.size):
-    yield size, list(group)
 
 
 def _draw_sizes(axes: 'Axes', tops: dict[int, float], width: float) -> None:
@@ -222,91 +213,69 @@ def _draw_sizes(axes: 'Axes', tops: dict[int, float], width: float) -> None:
 def _draw_column(
   axes: 'Axes', column: Column, x: float, tops: dict[int, float]
 ) -> None:
-  from matplotlib.path import Path
-
   centered: dict[str, Any] = {'ha': 'center', 'va': 'center'}
   axes.text(x, 0.2, column.title, size=_TEXT + 3, weight='bold', **centered)
   axes.text(x, 0.4, column.subtitle, size=_TEXT, **centered)
   middles = _middles(column, tops)
   colors = dict(zip(tops, itertools.cycle(_COLORS), strict=False))
-  half = _BOX_HEIGHT / 2
-  chain = [
-    Path([(x, above + half), (x, below - half)])
-    for above, below in itertools.pairwise(middles)
-  ]
-  _draw_arrows(axes, chain)
   for box, y in zip(column.boxes, middles, strict=True):
-    _draw_box(axes, box, (x, y), colors[box.size])
-  for grows in (True, False):
-    arcs = [
-      # Right above its block, which may be in another section than `before`.
-      _around(x, middles[each.before + 1] - _ROW, middles[each.after])
-      for each in column.shortcuts
-      if each.grows == grows
-    ]
-    _draw_arrows(axes, arcs, dotted=grows)
+    axes.text(x, y, box.label, size=_TEXT, ha='center', va='center_baseline')
+  axes.barh(
+    middles[1:],  # the image has no frame
+    _BOX_WIDTH,
+    _BOX_HEIGHT,
+    left=x - _BOX_WIDTH / 2,
+    color=[
+      (colors[box.size], _TINT) if box.kind in ('conv', 'fc') else 'none'
+      for box in column.boxes[1:]
+    ],
+    edgecolor='black',
+    linewidth=_LINE,
+    clip_on=False,
+  )
+  starts = [y + _BOX_HEIGHT / 2 for y in middles[:-1]]
+  ends = [y - _BOX_HEIGHT / 2 for y in middles[1:]]
+  axes.vlines([x] * len(ends), starts, ends, color='black', linewidth=_LINE)
+  _draw_heads(axes, x, ends, 'down')
+  for each in column.shortcuts:
+    # Right above its block, which may be in another section than `before`.
+    start = middles[each.before + 1] - _ROW + _JOINT
+    end = middles[each.after] + _JOINT
+    _draw_arc(axes, x, start, end, dotted=each.grows)
+  ends = [middles[each.after] + _JOINT for each in column.shortcuts]
+  _draw_heads(axes, x, ends, 'left')
 
 
-def _draw_box(
-  axes: 'Axes', box: Box, center: tuple[float, float], color: str
+def _draw_arc(
+  axes: 'Axes', x: float, start: float, end: float, *, dotted: bool
 ) -> None:
-  from matplotlib.patches import Rectangle
-
-  x, y = center
-  if box.kind != 'image':
-    corner = x - _BOX_WIDTH / 2, y - _BOX_HEIGHT / 2
-    tinted = box.kind in ('conv', 'fc')
-    frame = Rectangle(
-      corner,
-      _BOX_WIDTH,
-      _BOX_HEIGHT,
-      facecolor=(color, _TINT) if tinted else 'none',
-      edgecolor='black',
-      linewidth=_LINE,
-      clip_on=False,
-    )
-    axes.add_patch(frame)
-  axes.text(x, y, box.label, size=_TEXT, ha='center', va='center_baseline')
-
-
-def _around(x: float, before: float, last: float) -> 'Path':
-  """An arc from below the box at `before` to below the box at `last`."""
+  """A line from `x` around the boxes, at their right, and back to `x`."""
+  from matplotlib.patches import PathPatch
   from matplotlib.path import Path
 
-  start, end = before + _JOINT, last + _JOINT
   side = x + _BOX_WIDTH / 2
   turn = side + _BULGE
   points = [(x, start), (side, start), (turn, start)]
   points += [(turn, end), (side, end), (x, end)]
-  curve = [Path.CURVE4] * 3
-  return Path(points, [Path.MOVETO, Path.LINETO, *curve, Path.LINETO])
+  codes = [Path.MOVETO, Path.LINETO, *[Path.CURVE4] * 3, Path.LINETO]
+  stroke = {'linewidth': _DOTS, 'linestyle': ':'} if dotted else {}
+  look = {'fill': False, 'clip_on': False, 'linewidth': _LINE} | stroke
+  axes.add_patch(PathPatch(Path(points, codes), **look))
 
 
-def _draw_arrows(
-  axes: 'Axes', lines: Sequence['Path'], *, dotted: bool = False
+def _draw_heads(
+  axes: 'Axes', x: float, ends: Sequence[float], direction: str
 ) -> None:
-  """Draws lines that end in heads, as one shape to keep the SVG small."""
-  from matplotlib.patches import PathPatch
-  from matplotlib.path import Path
+  """The heads of arrows that end at `x` and at the heights `ends`."""
+  from matplotlib.markers import CARETDOWN, CARETLEFT
 
-  if not lines:
-    return
-  heads = [_head(*np.asarray(line.vertices)[-2:]) for line in lines]
-  strokes = {'linestyle': ':', 'linewidth': _DOTS} if dotted else {}
-  for paths, style in (
-    (lines, {'fill': False, 'linewidth': _LINE} | strokes),
-    (heads, {'facecolor': 'black', 'linewidth': 0}),
-  ):
-    shape = Path.make_compound_path(*paths)
-    axes.add_patch(PathPatch(shape, clip_on=False, **style))
-
-
-def _head(tail: np.ndarray, tip: np.ndarray) -> 'Path':
-  """A triangle at `tip`, pointing away from `tail`."""
-  from matplotlib.path import Path
-
-  along = (tip - tail) / np.linalg.norm(tip - tail)
-  across = np.array((-along[1], along[0]))
-  base = tip - _HEAD * along
-  corners = [tip, base + _HEAD / 2 * across, base - _HEAD / 2 * across, tip]
-  return Path(corners, closed=True)
+  axes.plot(
+    [x] * len(ends),
+    ends,
+    color='black',
+    linestyle='none',
+    marker={'down': CARETDOWN, 'left': CARETLEFT}[direction],
+    markersize=_HEAD,
+    markeredgewidth=0,
+    clip_on=False,
+  )

@@ -239,9 +239,7 @@ def _limits(
 
 
 def _error_handles(
-  lines: Sequence[_Drawn],
-  colors: dict[int, str],
-  test_name: str,
+  lines: Sequence[_Drawn], colors: dict[int, str], test_name: str
 ) -> list[Any]:
   """What the colors, the kinds of line and the marks mean."""
   from matplotlib.lines import Line2D
@@ -269,9 +267,11 @@ def _error_handles(
 def _legend(figure: 'Figure', handles: Sequence[Any], note: str) -> None:
   """Puts the legend below all axes, where it hides nothing, with the note."""
   width = figure.get_figwidth()
-  figure.legend(
+  legend = figure.legend(
     handles=handles,
     loc='outside lower center',
     ncols=int(width / 1.5),
     title='\n'.join(textwrap.wrap(note, int(15 * width))) or None,
   )
+  # A dollar sign in the name of a data set is one.
+  legend.get_title().set_parse_math(False)

@@ -19,9 +19,12 @@ _COMMAND_WIDTH = 76  # fits a terminal of 80 columns with a margin
 def escape(text: str) -> str:
   """`text` on one line, such that Markdown shows it literally.
 
-  HTML in it is shown, too, by a renderer that does not let HTML pass.
+  HTML in it is shown, too, by a renderer that does not let HTML pass. What has
+  no sign, such as the escape that commands a terminal, is a question mark.
   """
-  line = re.sub(r'([\\`*{}\[\]<>~&$|#!])', r'\\\1', ' '.join(text.split()))
+  line = ' '.join(text.split())
+  line = ''.join(c if c.isprintable() else '?' for c in line)
+  line = re.sub(r'([\\`*{}\[\]<>~&$|#!])', r'\\\1', line)
   # Within a word it is literal.
   line = re.sub(r'(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])', r'\\_', line)
   # At the start of a line these would make a list or a rule.
@@ -34,18 +37,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
   Args:
     columns: The header; a leading '>' aligns that column to the right.
     rows: Cells in Markdown, one for each column.
-
-  Raises:
-    ValueError: A row has more or fewer cells than the header.
   """
   right = [name.startswith('>') for name in columns]
   lines = [[name.removeprefix('>') for name in columns], *map(list, rows)]
-  for line in lines:
-    if len(line) != len(columns):
-      raise ValueError(
-        f'the row of {(line or ["nothing"])[0]!r} has {len(line)} cells and '
-        f'the header {len(columns)}'
-      )
   widths = [max(3, *map(len, cells)) for cells in zip(*lines, strict=True)]
   rule = [
     '-' * (width - 1) + (':' if flush else '-')

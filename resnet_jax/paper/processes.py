@@ -82,7 +82,9 @@ class Processes:
       self._parallel, initializer=_pin, initargs=(cores,)
     ) as pool:
       try:
-        left = {pool.submit(task): name for name, task in tasks.items()}
+        left = {
+          pool.submit(self._call, task): name for name, task in tasks.items()
+        }
         failures = self._wait(left, progress)
       except BaseException:  # the processes are in sessions of their own
         self._stop(signal.SIGTERM)
@@ -133,9 +135,7 @@ class Processes:
       raise UserError(_last_words(log_file, code, start))
 
   def _wait(
-    self,
-    left: dict[Future[None], str],
-    progress: Callable[[], str] | None,
+    self, left: dict[Future[None], str], progress: Callable[[], str] | None
   ) -> dict[str, str]:
     """Logs the tasks as they end, until all have; returns the failures."""
     failures = {}
@@ -161,6 +161,10 @@ class Processes:
       elif not isinstance(error, Interrupted):
         raise error
     return failures
+
+  def _call(self, task: Callable[[], None]) -> None:
+    self._check()  # a signal may have come while the task was in the queue
+    task()
 
   def _check(self) -> None:
     if self._stopped_by:
@@ -198,13 +202,14 @@ def locked(folder: pathlib.Path) -> Iterator[int]:
 
   Raises:
     UserError: another process has the folder.
+    OSError: the file system has no locks.
   """
   import fcntl  # not on Windows, where training is not supported either
 
   with (folder / '.lock').open('w') as file:
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as e:
+    except BlockingIOError as e:
       raise UserError(
         f'{folder} is being trained by another process; wait for it, or stop it'
       ) from e

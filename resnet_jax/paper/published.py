@@ -1,4 +1,4 @@
-"""What the paper and others have measured, as read from `published.toml`.
+"""Results of the paper and of others, read from `published.toml`.
 
   published.TABLE6['ResNet-20'].error                             # 8.75
   published.TABLE3['ResNet-34 B'].top1                            # 24.52
@@ -10,6 +10,7 @@ in %; None is what the source does not give.
 
 import dataclasses
 import importlib.resources
+import re
 import tomllib
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -83,3 +84,11 @@ FIGURE6 = _rows('figure6', CurveEnd)
 AUTHORS_ONE_CROP = _rows('authors_one_crop', ImageNetError)
 REPRODUCTIONS_ONE_CROP = _rows('reproductions_one_crop', Band)
 REPRODUCTIONS_CIFAR10 = _rows('reproductions_cifar10', Band)
+
+
+def printed_name(network: str) -> str:
+  """A network's name in the paper, without its option: 'ResNet-20'."""
+  words = network.removeprefix('cifar_')
+  families = {'plain': 'plain-', 'resnet': 'ResNet-', 'vgg': 'VGG-'}
+  families |= {'alexnet': 'AlexNet', 'googlenet': 'GoogLeNet'}
+  return re.sub('^[a-z]+', lambda m: families.get(m[0], m[0]), words)

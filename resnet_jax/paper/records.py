@@ -15,83 +15,59 @@ from typing import Any
 from resnet_jax.config.file import result_changes, to_json
 from resnet_jax.errors import UserError
 from resnet_jax.paper.datasets import PAPER_DATA
-from resnet_jax.paper.results import (
-  LayerResponses,
-  Score,
-  number,
-  reading,
-)
+from resnet_jax.paper.results import LayerResponses, Score, number, reading
 from resnet_jax.paper.runs import Run
+from resnet_jax.paper.targets import Target
 from resnet_jax.runs.telemetry import read_metrics
-
-
-class ForeignError(UserError):
-  """A file is the record of another run than the one whose folder it is in."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-  """A run that is done.
+  """A run that is done; errors are in %.
 
   Attributes:
+    run: The run.
     folder: The folder of its files.
-    step: The last one.
-    data_name: Name, file or folder of the data.
-    classes: Number of classes of the data.
-    examples: Number of examples by split.
-    running: Final score by split, with BN's running averages.
-    results: The same with BN statistics recomputed, as the authors do, if they
-      were.
+    step: Last step of the run.
+    split: The split to report: the test set, or else the validation set.
+    score: Its final score, with BN statistics recomputed, as the authors do,
+      if they were.
+    error_in_loop: Top-1 error at the end of the curve, by running averages.
+    departures: Words for what differs from the paper; '' if nothing does.
     seconds: Wall time of all sessions.
     environment: Devices, versions and commit of the last session.
-    curves: By split, step and error in %.
+    curves: Steps and errors by split.
   """
 
   run: Run
   folder: pathlib.Path
   step: int
-  data_name: str
-  classes: int
-  examples: dict[str, int]
-  running: dict[str, Score]
-  results: dict[str, Score]
+  split: str
+  score: Score
+  error_in_loop: float
+  departures: str
   seconds: float
   environment: dict[str, Any]
   curves: dict[str, list[tuple[float, float]]]
 
   @property
-  def split(self) -> str:
-    """The split to report: the test set, or else the validation set."""
-    return 'test' if 'test' in self.running else 'validation'
-
-  @property
   def error(self) -> float:
-    """Top-1 error at the end of training, in %."""
-    return 100 * self.results[self.split].error
-
-  @property
-  def error_in_loop(self) -> float:
-    """Top-1 error at the end of the curve, by running averages, in %."""
-    return 100 * self.running[self.split].error
+    """Top-1 error at the end of training."""
+    return 100 * self.score.error
 
   @property
   def train_error(self) -> float | None:
-    """Training error of the last steps, on augmented images, in %."""
+    """Training error of the last steps, on augmented images."""
     step, error = self.curves.get('train', [(0, 0.0)])[-1]
     # A metrics.jsonl that was cut short ends with an earlier step.
     return error if step == self.step else None
-
-  @property
-  def departures(self) -> str:
-    """Words for what differs from the paper; '' if nothing does."""
-    return '; '.join(filter(None, [self.run.departures, _other_data(self)]))
 
   def evaluation(self, views: str) -> Score | None:
     """The score on `views`; None where they have not been tested.
 
     Raises:
       DamagedError: the file is damaged.
-      ForeignError: it is of another run, or of other views.
+      UserError: it is of another run, or of other views.
     """
     file = self.folder / f'results-{views}.json'
     if not file.exists():
@@ -122,7 +98,7 @@ def find(root: pathlib.Path, run: Run) -> Record | None:
 
   Raises:
     DamagedError: there is one that is damaged.
-    ForeignError: the folder is another run's.
+    UserError: the folder is another run's.
   """
   folder = root / run.name
   file, begun = folder / 'results.json', folder / 'config.json'
@@ -165,41 +141,39 @@ def ensemble(
     return Score.parse(results['ensemble']['validation'])
 
 
-def outputs(
-  folder: pathlib.Path, run: Run, views: str | None, layer_responses: bool
+def missing(
+  root: pathlib.Path, run: Run, target: Target
 ) -> dict[str, pathlib.Path]:
-  """The files that a run leaves for a target that wants these, by stage."""
-  files = {'training': folder / 'results.json'}
-  if views and run.configuration().dataset.crop_size:
-    files['testing'] = folder / f'results-{views}.json'
-  if layer_responses and run.seed == 0:
-    files['layer responses'] = folder / 'responses.json'
-  return files
+  """Files that the target wants of a run and that are not there, by stage."""
+  names = {'training': 'results.json'}
+  if target.views and run.configuration().dataset.crop_size:
+    names['testing'] = f'results-{target.views}.json'
+  if target.measures_responses and run.seed == 0:
+    names['layer responses'] = 'responses.json'
+  files = {stage: root / run.name / name for stage, name in names.items()}
+  return {stage: file for stage, file in files.items() if not file.exists()}
 
 
 def _parse(content: Any, run: Run, folder: pathlib.Path) -> Record:
-  scores = {
-    kind: {split: Score.parse(score) for split, score in by_split.items()}
-    for kind, by_split in content['results'].items()
-  }
-  keys = ('devices', 'device', 'cpus', 'packages', 'commit')
+  results = content['results']
+  running = results['running']
+  split = 'test' if 'test' in running else 'validation'
+  departures = [run.departures, _other_data(content, run, split)]
   seconds = {k: number(s) for k, s in content['seconds'].items()}
-  record = Record(
+  keys = ('devices', 'device', 'cpus', 'packages', 'commit')
+  return Record(
     run=run,
     folder=folder,
     step=content['step'],
-    data_name=str(content['data_name']),
-    classes=content['num_classes'],
-    examples={k: int(number(n)) for k, n in content['examples'].items()},
-    running=scores['running'],
-    results=scores.get('recomputed', scores['running']),
+    split=split,
+    score=Score.parse(results.get('recomputed', running)[split]),
+    error_in_loop=100 * Score.parse(running[split]).error,
+    departures='; '.join(filter(None, departures)),
+    # The wait for input is within training.
     seconds=sum(seconds.values()) - seconds.get('input', 0),
     environment={key: content['environment'][key] for key in keys},
     curves=_curves(folder),
   )
-  # These fail where a split is missing.
-  _ = record.error, record.error_in_loop, record.departures
-  return record
 
 
 def _curves(folder: pathlib.Path) -> dict[str, list[tuple[float, float]]]:
@@ -229,22 +203,22 @@ def _check_same(
     words = [f'config.{k} is {a!r}, not {b!r}' for k, (a, b) in changes.items()]
     if len(words) > 3:
       words[3:] = [f'and {len(words) - 3} more']
-    raise ForeignError(
+    raise UserError(
       f'{file} is not of {run.name}: {"; ".join(words)}. Move the folder away, '
       f'or keep these runs elsewhere with --runs=DIR'
     )
 
 
-def _other_data(record: Record) -> str:
+def _other_data(content: Any, run: Run, split: str) -> str:
   """Words for the data, if they are not the paper's of this name."""
-  name = record.run.configuration().dataset.name
+  name = run.configuration().dataset.name
   if name not in PAPER_DATA:
     return ''
   train, test, classes = PAPER_DATA[name]
-  examples = record.examples
-  found = record.classes, sum(examples.values()), examples[record.split]
+  examples = content['examples']
+  found = content['num_classes'], sum(examples.values()), examples[split]
   # A validation split may have been held out of the training images.
   if found == (classes, train + test, test):
     return ''
-  name = pathlib.Path(record.data_name).name
+  name = pathlib.Path(content['data_name']).name
   return f'{name} ({examples["train"]:,} images)'

@@ -9,6 +9,7 @@ import importlib.resources
 import pathlib
 import re
 import string
+import textwrap
 import urllib.parse
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -20,6 +21,7 @@ from markdown_it.utils import EnvType, OptionsDict
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markdown import Markdown, TableElement
 from rich.table import Table
+from rich.text import Text
 
 from resnet_jax.paper.markdown import escape
 
@@ -61,11 +63,11 @@ def page(
   )
 
 
-def show(text: str) -> None:
-  """Prints Markdown on the terminal, with the paths of its figures."""
+def show(text: str, folder: pathlib.Path) -> None:
+  """Prints Markdown on the terminal, with the paths of figures in `folder`."""
   text = re.sub(
     r'^!\[.*\]\((.*)\)$',
-    lambda link: escape(f'Drawn: {urllib.parse.unquote(link[1])}'),
+    lambda link: escape(f'Drawn: {folder / urllib.parse.unquote(link[1])}'),
     text,
     flags=re.MULTILINE,
   )
@@ -132,7 +134,10 @@ def _plain(token: Token) -> str:
 
 
 class _Table(TableElement):
-  """A table whose columns are not narrower than their words, if that fits."""
+  """A table whose columns are not narrower than their words, if that fits.
+
+  A mean and its deviation are one word where there is room.
+  """
 
   def __rich_console__(
     self, console: Console, options: ConsoleOptions
@@ -145,16 +150,19 @@ class _Table(TableElement):
       widths = _widths(texts, options.max_width - 2 * len(texts))
       for column, width in zip(columns, widths, strict=True):
         column.width = width
+        for cell in (column.header, *column.cells):
+          if isinstance(cell, Text):
+            cell.plain = _broken(cell.plain, width)
       yield table
 
 
 def _widths(columns: Sequence[Sequence[str]], space: int) -> list[int]:
   """Widths of columns of text; the sum is `space` at most, if words fit."""
   widths = [max(map(len, cells)) for cells in columns]
-  words = [
-    max(map(len, re.findall(r'(?:± )?\S+', ' '.join(cells))))
-    for cells in columns
-  ]
+  for word in (r'\S+ ± \S+|\S+', r'(?:± )?\S+'):
+    words = [max(map(len, re.findall(word, ' '.join(x)))) for x in columns]
+    if sum(words) <= space:
+      break
 
   def loss(i: int) -> tuple[int, int]:
     """How many cells break if a column is narrowed; its width decides ties."""
@@ -166,6 +174,18 @@ def _widths(columns: Sequence[Sequence[str]], space: int) -> list[int]:
       break
     widths[min(loose, key=loss)] -= 1
   return widths
+
+
+def _broken(text: str, width: int) -> str:
+  """`text` in lines of `width`, a deviation on the line of its mean.
+
+  Each break takes the place of a space, so that no style is shifted.
+  """
+  unbroken = text.replace(' ± ', '\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}')
+  if max(map(len, unbroken.split(' '))) > width:
+    return text
+  lines = textwrap.wrap(unbroken, width, break_on_hyphens=False)
+  return '\n'.join(lines).replace('\N{NO-BREAK SPACE}', ' ')
 
 
 class _Terminal(Markdown):

@@ -1,27 +1,26 @@
 """All tables and figures: each as a section of Markdown, or all as a report.
 
-  text = section(targets.find('table6'), root, Scale(), root / 'figures')
+  text = section(targets.find('table6'), root, Scale(), root)
   write(root, folder)
 
 Ours come from the records of runs alone.
 """
 
-import itertools
 import pathlib
 from collections.abc import Iterator, Sequence
 
 from resnet_jax.console import console
 from resnet_jax.errors import UserError
 from resnet_jax.paper import curves, render, tables
+from resnet_jax.paper.architecture import table1
 from resnet_jax.paper.degradation import degradation
 from resnet_jax.paper.drawing import fig3
 from resnet_jax.paper.markdown import escape
 from resnet_jax.paper.records import Record
 from resnet_jax.paper.runs import Scale
-from resnet_jax.paper.section import Section
-from resnet_jax.paper.selection import select
-from resnet_jax.paper.sizes import table1
-from resnet_jax.paper.targets import TARGETS, Target, runs_of
+from resnet_jax.paper.section import Section, select
+from resnet_jax.paper.targets import TARGETS, Target, members_of
+from resnet_jax.runs.workdir import make_workdir
 
 _BUILDERS = {
   'table1': table1,
@@ -49,7 +48,7 @@ _LEAD = (
 
 
 def section(
-  target: Target, root: pathlib.Path, scale: Scale, figures: pathlib.Path
+  target: Target, root: pathlib.Path, scale: Scale, folder: pathlib.Path
 ) -> str:
   """The Markdown of a table or figure: the paper's numbers beside ours.
 
@@ -57,13 +56,13 @@ def section(
     target: The table or figure.
     root: Folder of the runs.
     scale: Which runs are shown; by default the full ones, or else the longest.
-    figures: Folder to draw in.
+    folder: Folder that links to figures start from; they are in `figures`.
 
   Raises:
     UserError: `root` is no folder, the scale means nothing for the target, or a
       figure cannot be written.
   """
-  return _written(_section(target, root, scale, figures, None))
+  return _written(_section(target, root, scale, folder))
 
 
 def write(root: pathlib.Path, folder: pathlib.Path) -> list[pathlib.Path]:
@@ -79,57 +78,47 @@ def write(root: pathlib.Path, folder: pathlib.Path) -> list[pathlib.Path]:
   Raises:
     UserError: `folder` cannot be written to.
   """
+  make_workdir(folder, '--output')
+  made, texts = [], []
+  for number, target in enumerate(TARGETS.values(), 1):
+    console.progress(f'{target.name}: {number} of {len(TARGETS)} ...')
+    one = _section(target, root, Scale(), folder)
+    made.append(one)
+    texts.append(_written(one))
+  console.clear()
+  lead = '\n\n'.join([f'# {_TITLE}', _LEAD, '\n'.join(_facts(made))])
+  contents = '\n'.join(
+    f'- [{escape(one.title)}](#{render.anchor(one.title)})  \n'
+    f'  {escape(one.label)}'
+    for one in made
+  )
   page, file = folder / 'report.html', folder / 'report.md'
-  try:
-    folder.mkdir(parents=True, exist_ok=True)
-    made, texts = [], []
-    for number, target in enumerate(TARGETS.values(), 1):
-      console.progress(f'{target.name}: {number} of {len(TARGETS)} ...')
-      one = _section(target, root, Scale(), folder / 'figures', folder)
-      made.append(one)
-      texts.append(_written(one))
-    console.clear()
-    lead = '\n\n'.join([f'# {_TITLE}', _LEAD, '\n'.join(_facts(made))])
-    contents = '\n'.join(
-      f'- [{escape(one.title)}](#{render.anchor(one.title)})  \n'
-      f'  {escape(one.label)}'
-      for one in made
-    )
-    shown = render.page(_TITLE, lead, contents, texts, folder=folder)
-    page.write_text(shown, encoding='utf-8')
-    whole = '\n\n'.join([lead, contents, *texts])
-    file.write_text(f'{whole}\n', encoding='utf-8')
-  except OSError as e:
-    raise UserError(
-      f'--output {folder} cannot be written to: {e.strerror or e}; name '
-      f'another folder'
-    ) from e
+  shown = render.page(_TITLE, lead, contents, texts, folder=folder)
+  page.write_text(shown, encoding='utf-8')
+  whole = '\n\n'.join([lead, contents, *texts])
+  file.write_text(f'{whole}\n', encoding='utf-8')
   return [page, file]
 
 
 def _section(
-  target: Target,
-  root: pathlib.Path,
-  scale: Scale,
-  figures: pathlib.Path,
-  relative_to: pathlib.Path | None,
+  target: Target, root: pathlib.Path, scale: Scale, folder: pathlib.Path
 ) -> Section:
   if root.exists() and not root.is_dir():
     raise UserError(f'--runs={root} is not a folder; name that of the runs')
   selected = tuple(
-    select(root, member, scale) for member, _ in runs_of(target, scale)
+    select(root, member, scale) for member in members_of(target, scale)
   )
-  return Section(target, root, scale, figures, relative_to, selected)
+  return Section(target, root, scale, folder, selected)
 
 
 def _written(one: Section) -> str:
-  blocks = _BUILDERS[one.target.name](one)
-  heading = f'## {escape(one.title)}'
-  return '\n\n'.join([heading, f'**{escape(one.label)}**', *blocks])
+  blocks = _BUILDERS[one.target.name](one)  # which may find problems
+  head = [f'## {escape(one.title)}', f'**{escape(one.label)}**']
+  return '\n\n'.join([*head, *blocks, *one.to_run()])
 
 
 def _facts(sections: Sequence[Section]) -> Iterator[str]:
-  """What all records have been made with, as items of a list."""
+  """Hardware, versions and commits of all records, as items of a list."""
   records: dict[pathlib.Path, Record] = {
     record.folder: record
     for section in sections
@@ -148,11 +137,10 @@ def _facts(sections: Sequence[Section]) -> Iterator[str]:
       for e in environments
     ],
     'Versions': [
-      f'{name} {version}'
-      for name, version in itertools.chain.from_iterable(
-        e['packages'].items() for e in environments
-      )
-      if name in ('jax', 'flax', 'optax') and version
+      f'{name} {e["packages"][name]}'
+      for e in environments
+      for name in ('jax', 'flax', 'optax')
+      if e['packages'].get(name)
     ],
     'Commits': [str(e['commit']) for e in environments],
   }

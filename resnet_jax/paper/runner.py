@@ -25,25 +25,22 @@ from resnet_jax.runs.workdir import make_workdir
 _log = logging.getLogger('resnet_jax')
 
 
-@dataclasses.dataclass(frozen=True)
-class Options:
-  """Where and how many runs are started.
+def run_target(
+  target: Target,
+  runs: Sequence[Run],
+  *,
+  root: pathlib.Path,
+  parallel: int = 1,
+  cpu_devices: int = 1,
+) -> dict[str, str]:
+  """Trains and tests each of `runs`, as far as its files are missing.
 
-  Attributes:
+  Args:
+    target: The table or figure.
+    runs: Those of its runs that are asked for.
     root: Folder of all runs.
     parallel: Number of runs at a time.
     cpu_devices: Number of devices that each run makes of the CPU.
-  """
-
-  root: pathlib.Path
-  parallel: int = 1
-  cpu_devices: int = 1
-
-
-def run_target(
-  target: Target, runs: Sequence[Run], options: Options
-) -> dict[str, str]:
-  """Trains and tests each of `runs`, as far as its files are missing.
 
   Returns:
     What went wrong, by the name of what failed; the rest is done.
@@ -53,20 +50,20 @@ def run_target(
       image cannot be computed.
     Interrupted: SIGTERM, SIGINT or SIGHUP; what was running has saved.
   """
-  make_workdir(options.root, '--runs')
+  make_workdir(root, '--runs')
   failures, own = {}, []
   for run in runs:
     try:
-      _set_damaged_aside(options.root, run, target)
+      _set_damaged_aside(root, run, target)
       own.append(run)
     except (UserError, OSError) as e:
       failures[run.name] = str(e)
       _log.warning('%s failed: %s', run.name, e)
-  left = [run for run in own if _missing(options.root, run, target)]
+  left = [run for run in own if records.missing(root, run, target)]
   done = len(own) - len(left)
   _log.info('%s: %d runs, of which %d are done', target.name, len(runs), done)
-  with Processes(options.parallel, options.root / '.compiled') as processes:
-    todo = _Todo(target, own, options, processes)
+  with Processes(parallel, root / '.compiled') as processes:
+    todo = _Todo(target, own, root, cpu_devices, processes)
     if left:
       todo.compute_mean_image(left[0])
     tasks = {run.name: functools.partial(todo.do, run) for run in left}
@@ -84,7 +81,7 @@ def is_done(root: pathlib.Path, run: Run, target: Target) -> bool:
     record = records.find(root, run)
   except UserError:
     return False
-  return record is not None and not _missing(root, run, target)
+  return record is not None and not records.missing(root, run, target)
 
 
 def default_parallel(target: Target) -> int:
@@ -98,11 +95,11 @@ class _Todo:
 
   target: Target
   runs: Sequence[Run]
-  options: Options
+  root: pathlib.Path
+  cpu_devices: int
   processes: Processes
 
   def __post_init__(self) -> None:
-    self._root = self.options.root
     self._running: list[Run] = []
     # Multiply-adds of training; tests after it count as nothing.
     self._work = {run: training_macs(run) for run in self.runs}
@@ -111,7 +108,7 @@ class _Todo:
 
   def do(self, run: Run) -> None:
     """Makes the missing files of a run, one process after the other."""
-    folder = self._root / run.name
+    folder = self.root / run.name
     make_workdir(folder, '--runs')
     self._running.append(run)
     try:
@@ -135,7 +132,7 @@ class _Todo:
     for run in list(self._running):
       stage = next(iter(self._missing(run)), 'done')
       if stage == 'training':
-        stage = f'step {_step(self._root / run.name):,}/{run.steps():,}'
+        stage = f'step {_step(self.root / run.name):,}/{run.steps():,}'
       words.append(f'{run.name}: {stage}')
     return '; '.join(words)
 
@@ -145,16 +142,16 @@ class _Todo:
     if dataset.crop_size and dataset.mean == 'pixel':
       _log.info('the mean image of the training pictures ...')
       command, log = self._main(run, '--mode=mean_image'), 'mean_image.log'
-      task = functools.partial(self.processes.run, command, self._root / log)
+      task = functools.partial(self.processes.run, command, self.root / log)
       for reason in self.processes.do({'mean image': task}).values():
         raise UserError(reason)
 
   def test_ensemble(self) -> dict[str, str]:
     """Tests the networks together, unless that is done; returns failures."""
     name = self.target.name
-    output = records.ensemble_file(self._root, name, self.runs)
+    output = records.ensemble_file(self.root, name, self.runs)
     try:
-      if records.ensemble(self._root, name, self.runs):
+      if records.ensemble(self.root, name, self.runs):
         return {}
     except DamagedError as e:
       _log.warning(e.set_aside())
@@ -167,14 +164,14 @@ class _Todo:
     return self.processes.do({output.stem: task})
 
   def _missing(self, run: Run) -> dict[str, pathlib.Path]:
-    return _missing(self._root, run, self.target)
+    return records.missing(self.root, run, self.target)
 
   def _work_done(self) -> float:
     done = 0.0
     for run, work in self._work.items():
       share = 1.0
       if 'training' in self._missing(run):
-        share = _step(self._root / run.name) / run.steps()
+        share = _step(self.root / run.name) / run.steps()
       done += share * work
     return done
 
@@ -194,22 +191,12 @@ class _Todo:
       '--mode=eval',
       f'--config.test.views={self.target.views}',
       f'--results={output}',
-      *(f'--checkpoint={_checkpoint(self._root / run.name)}' for run in runs),
+      *(f'--checkpoint={_checkpoint(self.root / run.name)}' for run in runs),
     )
 
   def _main(self, run: Run, *flags: str) -> list[str]:
-    devices = f'--cpu_devices={self.options.cpu_devices}'
+    devices = f'--cpu_devices={self.cpu_devices}'
     return ['resnet_jax.main', *run.flags(), devices, *flags]
-
-
-def _missing(
-  root: pathlib.Path, run: Run, target: Target
-) -> dict[str, pathlib.Path]:
-  """Files that the target wants of a run and that are not there, by stage."""
-  files = records.outputs(
-    root / run.name, run, target.views, target.measures_responses
-  )
-  return {stage: file for stage, file in files.items() if not file.exists()}
 
 
 def _step(folder: pathlib.Path) -> int:

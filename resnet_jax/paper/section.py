@@ -5,7 +5,6 @@ the blocks of its Markdown.
 """
 
 import dataclasses
-import os
 import pathlib
 import re
 import urllib.parse
@@ -13,27 +12,46 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from resnet_jax.errors import UserError
-from resnet_jax.paper import markdown
+from resnet_jax.paper import markdown, records
 from resnet_jax.paper.markdown import escape
-from resnet_jax.paper.records import Record, outputs
-from resnet_jax.paper.runs import RUNS, Scale, expand
-from resnet_jax.paper.selection import Selected
+from resnet_jax.paper.published import printed_name
+from resnet_jax.paper.records import Record
+from resnet_jax.paper.runs import RUNS, Member, Scale, expand, stem_of
 from resnet_jax.paper.targets import Target
 
 _T = TypeVar('_T')
 
 
 @dataclasses.dataclass(frozen=True)
+class Selected:
+  """The records of one network, which differ by their seeds alone.
+
+  Attributes:
+    member: The network, as the target declares it.
+    records: By rising seed; none where nothing has been run.
+    problems: Error messages of folders that were left out.
+  """
+
+  member: Member
+  records: tuple[Record, ...]
+  problems: tuple[str, ...]
+
+  @property
+  def departures(self) -> str:
+    """Words for what differs from the target; '' if nothing does."""
+    words = {record.departures for record in self.records} - {''}
+    return ' | '.join(sorted(words))
+
+
+@dataclasses.dataclass(frozen=True)
 class Section:
-  """What a section is written from.
+  """A target, the records of its networks, and where to draw.
 
   Attributes:
     target: The table or figure.
     root: Folder of the runs.
     scale: Which runs are shown.
-    figures: Folder to draw in.
-    relative_to: Folder that links to figures start from; None: links are the
-      paths of the figures.
+    folder: Folder that links to figures start from; they are in `figures`.
     selected: Records of each network.
     problems: Damaged records, as they are found while the section is written.
   """
@@ -41,8 +59,7 @@ class Section:
   target: Target
   root: pathlib.Path
   scale: Scale
-  figures: pathlib.Path
-  relative_to: pathlib.Path | None
+  folder: pathlib.Path
   selected: tuple[Selected, ...]
   problems: list[str] = dataclasses.field(default_factory=list)
 
@@ -60,20 +77,12 @@ class Section:
     It stands with the heading, each table and each figure, so that none is
     quoted without it.
     """
-    if not self.target.members:
-      return 'computed from the modules'
-    there = [one for one in self.selected if self._finished(one)]
-    if not there:
-      return 'not run'
-    words = ' | '.join(sorted({one.departures for one in there} - {''}))
-    text = self.target.label
-    if words:
-      text = f'{"changed" if "in place of" in words else "shrunk"}: {words}'
-    if len(there) < len(self.target.members):
-      text += f'; {len(there)} of {len(self.target.members)} networks'
-    if any(len(one.records) < one.member.seeds for one in there):
-      text += '; fewer seeds than declared'
-    return text
+    return self._label(self._finished)
+
+  @property
+  def training_label(self) -> str:
+    """The same for what needs no test or measurement after training."""
+    return self._label(lambda one: bool(one.records))
 
   @property
   def by_name(self) -> dict[str, Selected]:
@@ -85,16 +94,21 @@ class Section:
     caption: str,
     columns: Sequence[str],
     rows: Sequence[Sequence[str]],
+    *,
+    label: str = '',
   ) -> list[str]:
-    """A table below its caption and the label."""
-    return [f'**{caption}** {self._tag}', markdown.table(columns, rows)]
+    """A table below its caption and the label, or another that is given."""
+    tag = escape(label or self.label)
+    return [f'**{caption}** \\[{tag}\\]', markdown.table(columns, rows)]
 
   def figure(
     self,
     draw: Callable[[pathlib.Path, str], None],
     alt: str,
     caption: str,
+    *,
     suffix: str = '',
+    label: str = '',
   ) -> list[str]:
     """Draws a figure as PNG and SVG, and shows it above its caption.
 
@@ -103,27 +117,25 @@ class Section:
       alt: What the figure shows, for those who cannot see it.
       caption: Text below the figure.
       suffix: Name of a second figure of the target.
+      label: Label in place of the section's.
 
     Raises:
       UserError: The files cannot be written.
     """
     shrunk = ''.join(flag[1:].replace('=', '') for flag in self.scale.flags())
     shrunk = re.sub(r'[^\w-]+', '_', shrunk)
-    stem = self.figures / f'{self.target.name}{suffix}{shrunk}'
-    note = '' if self.label == 'in full' else self.label
+    stem = self.folder / 'figures' / f'{self.target.name}{suffix}{shrunk}'
+    label = label or self.label
     try:
-      self.figures.mkdir(parents=True, exist_ok=True)
-      draw(stem, note)
+      stem.parent.mkdir(parents=True, exist_ok=True)
+      draw(stem, '' if label == 'in full' else label)
     except OSError as e:
       raise UserError(
         f'{stem}.png and .svg cannot be written: {e.strerror or e}; make room '
         f'or mend the permissions of that folder'
       ) from e
-    file = pathlib.Path(f'{stem}.png')
-    if self.relative_to is not None:
-      file = pathlib.Path(os.path.relpath(file, self.relative_to))
-    link = urllib.parse.quote(file.as_posix())
-    return [f'![{escape(alt)}]({link})', f'{caption} {self._tag}']
+    link = urllib.parse.quote(f'figures/{stem.name}.png')
+    return [f'![{escape(alt)}]({link})', f'{caption} \\[{escape(label)}\\]']
 
   def measured(
     self, one: Selected, read: Callable[[Record], _T | None]
@@ -144,13 +156,7 @@ class Section:
     """Names what is damaged, and the command for what is not run in full."""
     problems = [text for one in self.selected for text in one.problems]
     blocks = [escape(text) for text in (*problems, *self.problems)]
-    whole = all(
-      self._finished(one)
-      and not one.departures
-      and len(one.records) >= one.member.seeds
-      for one in self.selected
-    )
-    if not whole or len(self.selected) < len(self.target.members):
+    if self.target.members and self.label != self.target.label:
       blocks.append('What is missing, or was not run in full, is run by')
       words = ['python', '-m', 'resnet_jax.paper', 'run', self.target.name]
       words += self.scale.flags()
@@ -159,19 +165,27 @@ class Section:
       blocks.append(markdown.command(words))
     return blocks
 
-  @property
-  def _tag(self) -> str:
-    return f'\\[{escape(self.label)}\\]'
+  def _label(self, finished: Callable[[Selected], bool]) -> str:
+    if not self.target.members:
+      return 'computed from the modules'
+    there = [one for one in self.selected if finished(one)]
+    if not there:
+      return 'not run'
+    words = ' | '.join(sorted({one.departures for one in there} - {''}))
+    text = self.target.label
+    if words:
+      text = f'{"changed" if "in place of" in words else "shrunk"}: {words}'
+    if len(there) < len(self.target.members):
+      text += f'; {len(there)} of {len(self.target.members)} networks'
+    if any(len(one.records) < one.member.seeds for one in there):
+      text += '; fewer seeds than declared'
+    return text
 
   def _finished(self, one: Selected) -> bool:
     """Whether there are records, and all that the target wants of them."""
-    target = self.target
-    return bool(one.records) and all(
-      file.exists()
+    return bool(one.records) and not any(
+      records.missing(self.root, record.run, self.target)
       for record in one.records
-      for file in outputs(
-        record.folder, record.run, target.views, target.measures_responses
-      ).values()
     )
 
 
@@ -185,14 +199,62 @@ def name_of(one: Selected) -> str:
   return name
 
 
-def printed_name(network: str) -> str:
-  """Name of a network without its option, such as 'ResNet-20'."""
-  words = network.removeprefix('cifar_')
-  families = {'plain': 'plain-', 'resnet': 'ResNet-', 'vgg': 'VGG-'}
-  families |= {'alexnet': 'AlexNet', 'googlenet': 'GoogLeNet'}
-  return re.sub('^[a-z]+', lambda m: families.get(m[0], m[0]), words)
-
-
 def how_of(one: Selected | None, found: Sequence[Any]) -> str:
-  """How near results are to the target; '' for the methods of others."""
-  return escape(one.how(len(found))) if one else ''
+  """How near results of each seed are to the target; '' for others' methods."""
+  if one is None:
+    return ''
+  if not found:
+    return 'not run'
+  plural = 's' if len(found) > 1 else ''
+  return escape(f'{one.departures or "in full"}, {len(found)} seed{plural}')
+
+
+def select(root: pathlib.Path, member: Member, scale: Scale) -> Selected:
+  """The records of `member` at `scale`.
+
+  Where the scale says neither steps nor data, a full run is preferred, and then
+  the longest on the paper's data.
+
+  Raises:
+    UserError: the scale means nothing for the member.
+  """
+  scales = [scale]
+  if scale.steps is None and scale.dataset is None:
+    scales += [Scale(steps=steps) for steps in _steps_there(root, member)]
+  found: list[Record] = []
+  problems: list[str] = []
+  for one in scales:
+    seeds = scale.seeds or _seeds_there(root, member, one)
+    for run in expand(member, dataclasses.replace(one, seeds=seeds)):
+      try:
+        record = records.find(root, run)
+      except UserError as e:
+        problems.append(str(e))
+      else:
+        found += [record] if record else []
+    if found:
+      break
+  return Selected(member, tuple(found), tuple(problems))
+
+
+def _steps_there(root: pathlib.Path, member: Member) -> list[int]:
+  """Lengths of shrunk runs on the target's own data, the longest first."""
+  full = expand(member, Scale())[0].steps()
+  found = _numbers(root, re.escape(stem_of(member)) + r'-(\d+)steps-seed\d+')
+  return sorted((steps for steps in found if steps < full), reverse=True)
+
+
+def _seeds_there(root: pathlib.Path, member: Member, scale: Scale) -> int:
+  """Number of seeds that the target asks for, or more if there are."""
+  run = expand(member, dataclasses.replace(scale, seeds=1))[0]
+  prefix = re.escape(run.name.removesuffix('0'))
+  return max(
+    [member.seeds, *(n + 1 for n in _numbers(root, prefix + r'(\d+)'))]
+  )
+
+
+def _numbers(root: pathlib.Path, pattern: str) -> set[int]:
+  """The numbers in those names of folders that match."""
+  names = [path.name for path in root.iterdir()] if root.is_dir() else []
+  matches = [re.fullmatch(pattern, name) for name in names]
+  return {int(match[1]) for match in matches if match}

@@ -13,16 +13,13 @@ from resnet_jax.paper.markdown import (
 )
 from resnet_jax.paper.results import Score
 from resnet_jax.paper.section import Section, how_of
-from resnet_jax.paper.targets import runs_of
+from resnet_jax.paper.targets import in_order
 
 
 def table2(section: Section) -> list[str]:
   """Plain and residual nets on ImageNet."""
   caption = 'Validation errors in %, 10-crop, shortcut A'
-  return [
-    *_imagenet_table(section, published.TABLE2, caption),
-    *section.to_run(),
-  ]
+  return _imagenet_table(section, published.TABLE2, caption)
 
 
 def table3(section: Section) -> list[str]:
@@ -34,7 +31,6 @@ def table3(section: Section) -> list[str]:
     'VGG-16 and GoogLeNet are modules here, too, and trained like this:',
     command(['python', '-m', 'resnet_jax.main', config]),
     *_one_crop(section),
-    *section.to_run(),
   ]
 
 
@@ -46,27 +42,25 @@ def table4(section: Section) -> list[str]:
     *_imagenet_table(section, published.TABLE4, caption),
     f'Measured on the test set: {", ".join(tested)}.',
     *_one_crop(section),
-    *section.to_run(),
   ]
 
 
 def _imagenet_table(
-  section: Section,
-  paper: Mapping[str, published.ImageNetError],
-  caption: str,
+  section: Section, paper: Mapping[str, published.ImageNetError], caption: str
 ) -> list[str]:
   ours, views = section.by_name, section.target.views
   assert views is not None
+  top5 = any(row.top5 is not None for row in paper.values())
   rows = []
   for name, row in paper.items():
     one = ours.get(name)
     found = section.measured(one, lambda r: r.evaluation(views)) if one else []
     cells = [name, *against(row.top1, [100 * score.error for score in found])]
-    if any(other.top5 is not None for other in paper.values()):
+    if top5:
       cells += against(row.top5, [100 * score.error_top5 for score in found])
     rows.append([*cells, how_of(one, found)])
   columns = ['method', '>top-1: paper', '>ours', '>difference']
-  if len(rows[0]) > 5:
+  if top5:
     columns += ['>top-5: paper', '>ours', '>difference']
   return section.table(caption, [*columns, 'ours is'], rows)
 
@@ -78,7 +72,7 @@ def _one_crop(section: Section) -> list[str]:
     authors = published.AUTHORS_ONE_CROP.get(name, published.ImageNetError())
     one = ours.get(name)
     there = one.records if one else ()
-    found = [record.results[record.split] for record in there]
+    found = [record.score for record in there]
     rows.append(
       [
         name,
@@ -93,7 +87,12 @@ def _one_crop(section: Section) -> list[str]:
   columns = ['network', '>top-1: authors', '>others', '>ours']
   columns += ['>top-5: authors', '>ours', 'ours is']
   return [
-    *section.table('Validation errors in % of one crop', columns, rows),
+    *section.table(
+      'Validation errors in % of one crop',
+      columns,
+      rows,
+      label=section.training_label,
+    ),
     "The authors' are of their repository; the paper gives none of one crop. "
     'Others: what good reproductions report; bottlenecks are mostly v1.5.',
   ]
@@ -101,8 +100,7 @@ def _one_crop(section: Section) -> list[str]:
 
 def table5(section: Section) -> list[str]:
   """ImageNet, dense, several models together."""
-  members = runs_of(section.target, section.scale)
-  runs = [run for _, each in members for run in each]
+  runs = in_order(section.target, section.scale)
   shown = {r.run.name for one in section.selected for r in one.records}
   found: Score | None = None
   if shown == {run.name for run in runs}:
@@ -120,7 +118,6 @@ def table5(section: Section) -> list[str]:
     *section.table('Top-5 errors in % of ensembles', columns, rows),
     "The paper's are of the test set, whose labels only the challenge's server "
     'has. Ours are of the validation set; the paper has six networks.',
-    *section.to_run(),
   ]
 
 
@@ -150,7 +147,7 @@ def table6(section: Section) -> list[str]:
       ]
     )
   columns = ['method', '>params, 1e6', '>error: paper', '>ours']
-  columns += ['>difference', '>others', 'ours is']
+  columns += ['>diff.', '>others', 'ours is']
   return [
     *section.table(
       'CIFAR-10 test errors in % at the end of training', columns, rows
@@ -160,7 +157,6 @@ def table6(section: Section) -> list[str]:
     "difference of several seeds is to the paper's mean, where it gives one. "
     "Parameters are the paper's; ours are counted in the section of Table 1. "
     f'Others: what good reproductions report ({"; ".join(remarks)}).',
-    *section.to_run(),
   ]
 
 

@@ -153,17 +153,12 @@ def find(name: str) -> Target:
   return TARGETS[name]
 
 
-def runs_of(target: Target, scale: Scale) -> list[tuple[Member, list[Run]]]:
-  """The runs of each member that `scale` leaves.
+def members_of(target: Target, scale: Scale) -> list[Member]:
+  """The members that `scale` leaves.
 
   Raises:
-    UserError: it leaves none, or means nothing for the target.
+    UserError: it leaves none, or is of a target without members.
   """
-  members = [
-    member
-    for member in target.members
-    if scale.depths is None or member.depth in scale.depths
-  ]
   if not target.members and scale != Scale():
     raise UserError(
       f'{target.name} is computed from the modules; there is nothing of it to '
@@ -176,7 +171,11 @@ def runs_of(target: Target, scale: Scale) -> list[tuple[Member, list[Run]]]:
         f'--depths: {target.name} has no network of {depth} layers; it has '
         f'{", ".join(map(str, sorted(there)))}'
       )
-  return [(member, expand(member, scale)) for member in members]
+  return [
+    member
+    for member in target.members
+    if scale.depths is None or member.depth in scale.depths
+  ]
 
 
 def in_order(target: Target, scale: Scale) -> list[Run]:
@@ -185,5 +184,6 @@ def in_order(target: Target, scale: Scale) -> list[Run]:
   Raises:
     UserError: the scale leaves no runs, or means nothing for the target.
   """
-  runs = [run for _, runs in runs_of(target, scale) for run in runs]
+  members = members_of(target, scale)
+  runs = [run for member in members for run in expand(member, scale)]
   return sorted(runs, key=lambda run: run.seed)

@@ -55,7 +55,7 @@ def shown(target, root, **scale):
   """The Markdown of a target, or of the one of this name."""
   if isinstance(target, str):
     target = targets.find(target)
-  return report.section(target, root, Scale(**scale), root / 'figures')
+  return report.section(target, root, Scale(**scale), root)
 
 
 def cells_of(text, first):

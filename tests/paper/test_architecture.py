@@ -267,7 +267,12 @@ def test_a_drawing(tmp_path):
   assert sum(d.count('C') for d, _ in paths) == 3
   dotted = [d for d, style in paths if 'dasharray' in style]
   assert sum(d.count('C') for d in dotted) == 2
-  texts = [x for x in root.iter(f'{SVG}g') if x.find(f'{SVG}use') is not None]
+  groups = {x.get('id', ''): x for x in root.iter(f'{SVG}g')}
+  texts = [key for key in groups if key.startswith('text_')]
   # For each net a title, its multiply-adds, and labels, with the image's and
-  # the average pool's; 'output', 'size', and the sizes 32, 16, 8 and 1.
-  assert len(texts) == 2 * (2 + 10) + 2 + 4
+  # the average pool's; 'output size', and the sizes 32, 16, 8 and 1.
+  assert len(texts) == 2 * (2 + 10) + 1 + 4
+  # An arrow from each box to the next, and into the end of each block.
+  lines = [x for key, x in groups.items() if key.startswith('line2d_')]
+  heads = sum(len(list(x.iter(f'{SVG}use'))) for x in lines)
+  assert heads == 2 * 9 + 3

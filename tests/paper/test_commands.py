@@ -1,9 +1,14 @@
 """The command line of the paper: what it refuses, and what it says of it."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from resnet_jax.paper import __main__
 from resnet_jax.paper.runs import Member, Scale, expand
+from tests import command
 from tests.paper.recorded import write_record
 
 
@@ -47,6 +52,31 @@ def test_usage_is_explained(capsys, words):
   with pytest.raises(SystemExit):
     __main__.run(words)
   assert 'usage' in capsys.readouterr().err
+
+
+def test_devices_are_chosen_before_logging_wakes_them(tmp_path):
+  """A process that waits for its runs must not take the GPU from them."""
+  code = (
+    'import jax; from resnet_jax.paper import __main__; '
+    '__main__.start_logging = lambda: print(jax.config.jax_platforms, '
+    'jax.device_count()); __main__.run()'
+  )
+
+  def chosen(*words, **variables):
+    platforms = {k: v for k, v in os.environ.items() if k != 'JAX_PLATFORMS'}
+    result = subprocess.run(
+      [sys.executable, '-c', code, *words, f'--runs={tmp_path}'],
+      cwd=command.ROOT,
+      env=platforms | variables,
+      capture_output=True,
+      text=True,
+      check=True,
+    )
+    return result.stdout.splitlines()[0].split()
+
+  assert chosen('list')[0] == 'cpu'
+  dry = 'run', 'fig3', '--dry_run', '--cpu_devices=2'
+  assert chosen(*dry, JAX_PLATFORMS='cpu') == ['cpu', '2']
 
 
 def test_what_is_done_is_listed(tmp_path, capsys):

@@ -83,6 +83,12 @@ def test_means_and_ranges(drawn):
   assert legend.get_title().get_text() == '500 of 64,000 steps'
 
 
+def test_dollars_in_a_note_are_no_formula(tmp_path):
+  note = r'$\frac$.npz in place of cifar10'
+  figures.error_curves(PANELS, tmp_path / 'a', note=note)
+  figures.response_figure(SERIES, tmp_path / 'b', note=note)
+
+
 def test_one_split_each_as_in_fig_1(drawn):
   panels = [
     Panel('training error', CURVES, ('train',)),

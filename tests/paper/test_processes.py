@@ -1,5 +1,7 @@
 """Processes: side by side, apart in failure, and together when they stop."""
 
+import errno
+import fcntl
 import functools
 import logging
 import os
@@ -123,6 +125,7 @@ def test_a_signal_is_passed_on_once_and_nothing_starts_any_more(
       'one': work(processes, 'save', 'a'),
       'two': work(processes, 'save', 'b'),
       'three': work(processes, 'write', 'c'),
+      'four': (tmp_path / 'e').touch,
     }
     thread = signal_when(tmp_path / 'a', tmp_path / 'b', numbers=numbers)
     with pytest.raises(Interrupted, match=number.name) as caught:
@@ -133,7 +136,7 @@ def test_a_signal_is_passed_on_once_and_nothing_starts_any_more(
       processes.do({'later': work(processes, 'write', 'd')})
   for name in 'ab':
     assert (tmp_path / name).read_text() == 'saved after 1'
-  assert not (tmp_path / 'c').exists() and not (tmp_path / 'd').exists()
+  assert not any((tmp_path / name).exists() for name in 'cde')
   assert [signal.getsignal(n) for n in SIGNALS] == before
 
 
@@ -210,4 +213,15 @@ def test_a_lock_is_kept_by_who_inherits_it(tmp_path):
     pass
   process.communicate(b'\n')
   with locked(tmp_path):
+    pass
+
+
+def test_a_file_system_without_locks_is_not_another_process(
+  tmp_path, monkeypatch
+):
+  def refuse(*_):
+    raise OSError(errno.ENOLCK, 'no locks available')
+
+  monkeypatch.setattr(fcntl, 'flock', refuse)
+  with pytest.raises(OSError, match='no locks'), locked(tmp_path):
     pass

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from resnet_jax.errors import UserError
 from resnet_jax.paper import records, targets
 from resnet_jax.paper.results import DamagedError
 from resnet_jax.paper.runs import Member, Scale, expand
@@ -103,18 +104,27 @@ def test_damaged_responses_are_named_and_left_out(tmp_path, run):
   assert '1.500' not in words
 
 
+def test_responses_of_different_definitions_are_named(tmp_path):
+  for run in expand(Member('cifar_resnet20'), Scale(seeds=2)):
+    folder = write_record(tmp_path, run, error=0.08)
+    definition = RESPONSES['definition'] | {'batch_size': 3 + run.seed}
+    content = json.dumps(RESPONSES | {'definition': definition})
+    (folder / 'responses.json').write_text(content)
+  assert 'differ in the definition' in shown('fig7', tmp_path)
+
+
 def test_a_folder_of_another_run_is_refused(tmp_path):
   one, other = expand(Member('cifar_resnet20'), Scale(seeds=2))
   folder = write_record(tmp_path, other, error=0.08)
   folder.rename(tmp_path / one.name)
-  with pytest.raises(records.ForeignError, match=r'seed is 1, not 0.*--runs'):
+  with pytest.raises(UserError, match=r'seed is 1, not 0.*--runs'):
     records.find(tmp_path, one)
   begun = tmp_path / other.name
   begun.mkdir()
   config = json.loads((tmp_path / one.name / 'results.json').read_text())
   config['config']['batch_size'] = 64
   (begun / 'config.json').write_text(json.dumps(config['config']))
-  with pytest.raises(records.ForeignError, match='batch_size is 64, not 128'):
+  with pytest.raises(UserError, match='batch_size is 64, not 128'):
     records.find(tmp_path, other)
 
 
@@ -133,7 +143,7 @@ def test_a_test_on_other_views_is_refused(tmp_path):
   record = records.find(tmp_path, run)
   assert record.evaluation('dense').error == 0.25
   (folder / 'results-dense.json').rename(folder / 'results-ten_crop.json')
-  with pytest.raises(records.ForeignError, match=r"views is 'dense'"):
+  with pytest.raises(UserError, match=r"views is 'dense'"):
     record.evaluation('ten_crop')
 
 

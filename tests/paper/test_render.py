@@ -3,6 +3,7 @@
 import base64
 import html.parser
 import importlib.resources
+import pathlib
 import re
 import subprocess
 import sys
@@ -168,7 +169,7 @@ def luminance(color):
 
 def shown(text, capsys, monkeypatch):
   monkeypatch.setenv('COLUMNS', '80')
-  render.show(text)
+  render.show(text, pathlib.Path('a'))
   return capsys.readouterr().out
 
 
@@ -177,7 +178,7 @@ def test_a_terminal_shows_the_same(section, capsys, monkeypatch):
   lines = out.splitlines()
   assert max(map(len, lines)) <= 80
   assert '\x1b' not in out
-  assert 'Drawn: fig 1.png' in out
+  assert 'Drawn: a/fig 1.png' in out
   words = ' '.join(out.split())
   assert words.count(HOSTILE) == 4
   assert "python -m x 'a  b' '<c' '`d`'" in out
@@ -196,6 +197,26 @@ def test_words_of_a_wide_table_are_whole(capsys, monkeypatch):
   # Where words alone are wider than the terminal, they are cut.
   out = shown(table(['word' * 9] * 3, [['x'] * 3]), capsys, monkeypatch)
   assert max(map(len, out.splitlines())) <= 80
+
+
+def test_a_mean_and_its_deviation_are_on_one_line(capsys, monkeypatch):
+  ours = '**60.00 ± 8.49**'
+  row = [
+    'ResNet-20',
+    '6.43 (6.61 ± 0.16)',
+    ours,
+    '500 of 64,000 steps, 2 seeds',
+  ]
+  columns = ['method', '>error: paper', '>ours', 'ours is']
+  out = shown(
+    table([*columns, *'abcde'], [row + ['x'] * 5]), capsys, monkeypatch
+  )
+  assert max(map(len, out.splitlines())) <= 80
+  assert '(6.61 ± 0.16)' in out and '60.00 ± 8.49' in out
+  # Where other columns want the room, a word is whole before a deviation is.
+  wide = table([*columns, 'word' * 10], [[*row, 'x']])
+  out = shown(wide, capsys, monkeypatch)
+  assert 'word' * 10 in out and '60.00 ± 8.49' not in out
 
 
 def test_markdown_needs_no_matplotlib_and_no_jax():

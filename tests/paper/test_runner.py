@@ -12,7 +12,6 @@ import pytest
 from resnet_jax.errors import UserError
 from resnet_jax.paper import cost, records, runner, targets
 from resnet_jax.paper.processes import Processes
-from resnet_jax.paper.runner import Options
 from resnet_jax.paper.runs import Member, Scale
 from tests import command
 from tests.data.streamed.pictures import write_folder
@@ -55,8 +54,8 @@ EVERY_RUN = targets.in_order(TARGET, Scale(depths=(20,), seeds=2))
 
 
 def test_what_is_missing_is_done_and_what_fails_is_named(tmp_path, commands):
-  options = Options(tmp_path / 'runs')
-  failures = runner.run_target(TARGET, EVERY_RUN, options)
+  root = tmp_path / 'runs'
+  failures = runner.run_target(TARGET, EVERY_RUN, root=root)
   assert failures == {
     'digits_plain20-seed1': 'no luck',
     'digits_resnet20-seed1': 'no luck',
@@ -69,14 +68,14 @@ def test_what_is_missing_is_done_and_what_fails_is_named(tmp_path, commands):
     ('digits_plain20-seed1', 'resnet_jax.main'),
     ('digits_resnet20-seed1', 'resnet_jax.main'),
   ]
-  folder = options.root / 'digits_plain20-seed0'
+  folder = root / 'digits_plain20-seed0'
   assert commands[1][1][1:] == [
     'responses',
     f'{folder}/checkpoints/latest/300',
     f'--output={folder}/responses.json',
   ]
-  assert runner.is_done(options.root, EVERY_RUN[0], TARGET)
-  assert not runner.is_done(options.root, EVERY_RUN[-1], TARGET)
+  assert runner.is_done(root, EVERY_RUN[0], TARGET)
+  assert not runner.is_done(root, EVERY_RUN[-1], TARGET)
 
 
 def test_progress_counts_work_by_its_arithmetic(tmp_path, commands, caplog):
@@ -90,7 +89,7 @@ def test_progress_counts_work_by_its_arithmetic(tmp_path, commands, caplog):
     begun.mkdir()
     lines = [{'step': 150, 'split': 'train', 'error': 0.9}]
     (begun / 'metrics.jsonl').write_text(json.dumps(lines[0]))
-    failures = runner.run_target(TARGET, runs, Options(tmp_path))
+    failures = runner.run_target(TARGET, runs, root=tmp_path)
   finally:
     logger.removeHandler(caplog.handler)
   assert failures.keys() == {runs[-1].name}
@@ -100,36 +99,36 @@ def test_progress_counts_work_by_its_arithmetic(tmp_path, commands, caplog):
 
 
 def test_what_is_damaged_is_set_aside_and_made_anew(tmp_path, commands):
-  options = Options(tmp_path / 'runs')
+  root = tmp_path / 'runs'
   run = EVERY_RUN[0]
-  assert runner.run_target(TARGET, [run], options) == {}
+  assert runner.run_target(TARGET, [run], root=root) == {}
   commands.clear()
   # `{}` of the fake is no record of layer responses.
-  assert runner.run_target(TARGET, [run], options) == {}
+  assert runner.run_target(TARGET, [run], root=root) == {}
   assert [words[1] for _, words in commands] == ['responses']
-  folder = options.root / run.name
+  folder = root / run.name
   assert (folder / 'responses.json.damaged').exists()
   commands.clear()
   (folder / 'responses.json').unlink()
   for path in folder.glob('checkpoints/*/*'):
     path.rmdir()
-  (reason,) = runner.run_target(TARGET, [run], options).values()
+  (reason,) = runner.run_target(TARGET, [run], root=root).values()
   assert 'has no checkpoint any more' in reason and not commands
 
 
 def test_an_ensemble_is_tested_when_all_its_networks_are_there(
   tmp_path, commands
 ):
-  options = Options(tmp_path / 'runs')
+  root = tmp_path / 'runs'
   target = targets.Target('table5', 'small', views='dense', ensemble=True)
-  failures = runner.run_target(target, EVERY_RUN, options)
+  failures = runner.run_target(target, EVERY_RUN, root=root)
   assert failures['ensemble'] == 'some of its networks are missing'
   commands.clear()
   runs = [run for run in EVERY_RUN if run.seed == 0]
-  assert runner.run_target(target, runs, options) == {}
+  assert runner.run_target(target, runs, root=root) == {}
   ((_, words),) = commands
   assert '--config.test.views=dense' in words
-  plain, residual = (options.root / run.name / 'checkpoints' for run in runs)
+  plain, residual = (root / run.name / 'checkpoints' for run in runs)
   assert words[-2:] == [
     f'--checkpoint={plain}/latest/300',
     f'--checkpoint={residual}/recomputed/300',
@@ -233,16 +232,16 @@ def test_pictures_are_tested_in_all_views_and_together(tmp_path):
     'table5', 'small', (member,), views='ten_crop', ensemble=True
   )
   scale = Scale(dataset=str(folder), steps=4)
-  ((_, runs),) = targets.runs_of(target, scale)
-  options = Options(tmp_path / 'runs')
-  assert runner.run_target(target, runs, options) == {}
+  runs = targets.in_order(target, scale)
+  root = tmp_path / 'runs'
+  assert runner.run_target(target, runs, root=root) == {}
   assert (folder / 'mean-224.npz').exists()
   for run in runs:
-    record = records.find(options.root, run)
+    record = records.find(root, run)
     assert record.evaluation('ten_crop').examples == 10
     assert 'pictures (18 images)' in record.departures
-  together = records.ensemble(options.root, 'table5', runs)
+  together = records.ensemble(root, 'table5', runs)
   assert together.examples == 10
-  text = shown(target, options.root, dataset=str(folder), steps=4)
+  text = shown(target, root, dataset=str(folder), steps=4)
   error = f'{100 * together.error_top5:.2f}'
   assert row_of(text, "ResNet (ILSVRC'15)")['ours'] == error

@@ -13,12 +13,12 @@ def test_tables_come_from_records(tmp_path):
     write_record(tmp_path, run, error=error)
   text = shown('table6', tmp_path)
   row = row_of(text, 'ResNet-20')
-  assert (row['ours'], row['difference']) == ('8.75', '0.00')
+  assert (row['ours'], row['diff.']) == ('8.75', '0.00')
   assert row['ours is'] == 'in full, 1 seed'
   row = row_of(text, 'ResNet-56')
-  assert (row['ours'], row['difference']) == ('7.00', '+0.03')
+  assert (row['ours'], row['diff.']) == ('7.00', '+0.03')
   row = row_of(text, 'ResNet-32')
-  assert (row['ours'], row['difference']) == (MISSING, MISSING)
+  assert (row['ours'], row['diff.']) == (MISSING, MISSING)
   assert 'in full; 2 of 6 networks' in text
   assert 'run table6' in text
 
@@ -31,7 +31,7 @@ def test_seeds_give_mean_and_deviation(tmp_path):
   row = row_of(shown('table6', tmp_path), 'ResNet-110')
   assert row['ours'] == '6.60 ± 0.20'
   # Against the paper's mean, 6.61.
-  assert row['difference'] == '\N{MINUS SIGN}0.01'
+  assert row['diff.'] == '\N{MINUS SIGN}0.01'
   assert row['ours is'] == 'in full, 3 seeds'
   for run, error in zip(
     expand(Member('cifar_resnet20'), Scale(seeds=2)), (0.08, 0.09), strict=True
@@ -76,6 +76,15 @@ def test_figures_show_where_curves_end(tmp_path):
   assert cells_of(text, 'plain-56')[2] == MISSING
 
 
+def test_curves_of_a_held_out_split_are_called_so(tmp_path):
+  (run,) = expand(Member('cifar_plain20'), Scale())
+  folder = write_record(tmp_path, run, error=0.1)
+  file = folder / 'metrics.jsonl'
+  file.write_text(file.read_text().replace('"test"', '"validation"'))
+  text = shown('fig1', tmp_path)
+  assert 'bold: validation error' in text and 'bold: test' not in text
+
+
 @pytest.mark.parametrize('name', [t for t in targets.TARGETS if t != 'table1'])
 def test_a_bare_clone_shows_every_target(tmp_path, name):
   text = shown(name, tmp_path)
@@ -111,3 +120,4 @@ def test_trained_is_not_tested(tmp_path):
   text = shown('table2', tmp_path)
   assert '**not run**' in text, 'the label'
   assert 'run table2' in text
+  assert row_of(shown('fig4', tmp_path), 'plain-18')['validation: paper']

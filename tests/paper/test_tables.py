@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from resnet_jax.paper import published, sizes, targets
+from resnet_jax.paper import architecture, published, targets
 from resnet_jax.paper.architecture import summary
 from resnet_jax.paper.runs import Member, Scale, expand
 from resnet_jax.paper.section import Section
@@ -31,15 +31,15 @@ def test_columns_of_table_1_are_the_modules(name):
 def test_table_1_says_where_the_paper_s_is_another(tmp_path, monkeypatch):
   column = published.STAGES['ResNet-18']
   target = targets.find('table1')
-  section = Section(target, tmp_path, Scale(), tmp_path, None, ())
-  monkeypatch.setattr(sizes, '_IMAGENET', sizes._IMAGENET[:1])
-  monkeypatch.setattr(sizes, '_CIFAR', sizes._CIFAR[:1])
+  section = Section(target, tmp_path, Scale(), tmp_path, ())
+  monkeypatch.setattr(architecture, '_IMAGENET', architecture._IMAGENET[:1])
+  monkeypatch.setattr(architecture, '_CIFAR', architecture._CIFAR[:1])
   monkeypatch.setattr(published, 'STAGES', {'ResNet-18': column})
-  blocks = sizes.table1(section)
+  blocks = architecture.table1(section)
   assert "The paper's Table 1 has the same cells." in blocks
   wrong = [*column[:-1], 'average pool; 10-d fc']
   monkeypatch.setattr(published, 'STAGES', {'ResNet-18': wrong})
-  blocks = sizes.table1(section)
+  blocks = architecture.table1(section)
   assert (
     "The paper's Table 1 has other cells: fc of ResNet-18 is average pool; "
     '10-d fc.'
@@ -87,6 +87,9 @@ def test_errors_of_one_crop_are_beside_those_of_others(tmp_path):
   for name in ('table3', 'table4'):
     text = shown(name, tmp_path)
     _, one_crop = text.split('of one crop')[:2]
+    # The section is not run, since only training has come to its end.
+    assert '**not run**' in text
+    assert one_crop.startswith('** \\[in full; 1 of ')
     assert cells_of(one_crop, 'ResNet-50') == [
       *('ResNet-50', '24.7', '23.3\N{EN DASH}24.0', '25.00', '7.8', '5.00'),
       'in full, 1 seed',

@@ -5,8 +5,7 @@ import pytest
 from resnet_jax.config.plan import create_model
 from resnet_jax.paper import published, targets
 from resnet_jax.paper.runs import Member, Scale, expand
-from resnet_jax.paper.section import name_of
-from resnet_jax.paper.selection import select
+from resnet_jax.paper.section import name_of, select
 from tests import command
 
 EVERY_RUN = [
