@@ -211,9 +211,11 @@ def _layer_text(layer: Layer) -> str:
 
 
 def _unbroken(text: str) -> str:
-  """The layers of a cell, each of which stays on one line."""
+  """The layers of a cell: each stays on one line, but a pool and its stride."""
   unbroken = escape(text).replace(' ', '\N{NO-BREAK SPACE}')
-  return unbroken.replace(';\N{NO-BREAK SPACE}', '; ')
+  for end in (';', 'pool,'):
+    unbroken = unbroken.replace(f'{end}\N{NO-BREAK SPACE}', f'{end} ')
+  return unbroken
 
 
 def _imagenet_sizes(section: Section) -> list[str]:
