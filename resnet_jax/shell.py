@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -23,7 +24,8 @@ def shell(
   An error that the user can mend, one of the system (a full disk) and a missing
   package become one paragraph on stderr and exit code 1. SIGINT and SIGTERM end
   the command at once, unless its own code saves first; the exit code is 128
-  above the signal's number.
+  above the signal's number. Where nobody reads stdout any more, it ends in
+  silence, as by SIGPIPE.
 
   Args:
     os_error_mend: A sentence on what to do when the system refuses something.
@@ -35,6 +37,10 @@ def shell(
   before = signal.signal(signal.SIGTERM, _terminate)
   try:
     yield
+    sys.stdout.flush()
+  except BrokenPipeError:  # nobody reads on, as after `| head`
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(128 + signal.SIGPIPE)
   except (UserError, OSError, ImportError) as e:
     console.clear()
     if show_traceback():

@@ -1,5 +1,8 @@
 """Every command ends alike: by an error, a signal, or for want of a package."""
 
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -72,3 +75,16 @@ def test_a_command_ends_in_one_line(module, end, files, tmp_path):
   assert words in result.stderr
   assert 'Traceback' not in result.stdout + result.stderr
   assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_nobody_reads_on():
+  with subprocess.Popen(
+    [sys.executable, '-m', 'resnet_jax.paper', 'list'],
+    cwd=command.ROOT,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  ) as process:
+    process.stdout.close()
+    assert process.stderr.read() == ''
+  assert process.returncode == 141
