@@ -1,4 +1,4 @@
-"""What one number of devices makes of a run; test_devices.py compares them.
+"""A run on one number of devices; test_devices.py compares several.
 
 python -m tests.devices_run DIGITS.npz DTYPE BN_GROUP_SIZE STEPS OUT.npz
 """

@@ -5,7 +5,7 @@ import pytest
 
 from tests.command import arguments, refused
 
-# What is wrong, the words that must tell of it and of its mend, and for how
+# The fault, the words that must tell of it and of its mend, and for how
 # many devices. `{digits}` is a good set; the rest of the config is TINY's.
 FIELDS = [
   ('unknown field', ['--config.modle.name=x'], ["did you mean 'model.name'"]),

@@ -60,7 +60,7 @@ def results(tmp_path, digits_npz, dtype, group, steps, devices):
 
 
 def distance(x, y):
-  """Of two arrays, relative to the larger norm."""
+  """The distance of two arrays, relative to the larger norm."""
   return np.linalg.norm(x - y) / max(np.linalg.norm(y), 1e-30)
 
 

@@ -14,7 +14,7 @@ FILE = re.compile(
   r'(?:`|\]\()([\w./-]+\.(?:md|py|sh|txt|json|cff|png))(?:`|\))'
 )
 ROOTS = [command.ROOT, command.ROOT / 'docs', command.ROOT / 'resnet_jax']
-# What a run leaves in its folder.
+# Files that a run leaves in its folder.
 LEFT = {'config.json', 'environment.json', 'results.json', 'curves.png'}
 
 

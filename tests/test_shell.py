@@ -10,7 +10,7 @@ import pytest
 from resnet_jax import models, weights
 from tests import command
 
-# What a library that is imported late does to the command.
+# How a library that is imported late ends the command.
 ENDS = {
   'SIGINT': 'import os, signal\nos.kill(os.getpid(), signal.SIGINT)',
   'SIGTERM': 'import os, signal\nos.kill(os.getpid(), signal.SIGTERM)',

@@ -1,1 +1,1 @@
-"""What is asked for: config files, their checks, and their plan in steps."""
+"""Config files: reading, overrides, checks, and the plan in steps."""

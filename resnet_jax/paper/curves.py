@@ -158,7 +158,7 @@ def _end(paper: float | str | None, ours: Sequence[float]) -> list[str]:
   """Cells of a curve's end; a bound is not subtracted."""
   if isinstance(paper, str):
     return [escape(paper), *against(None, ours)[1:]]
-  # As it was read, without a digit more.
+  # The number as it was read, without a digit more.
   printed = MISSING if paper is None else str(paper)
   return [printed, *against(paper, ours)[1:]]
 

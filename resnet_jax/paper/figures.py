@@ -241,7 +241,7 @@ def _limits(
 def _error_handles(
   lines: Sequence[_Drawn], colors: dict[int, str], test_name: str
 ) -> list[Any]:
-  """What the colors, the kinds of line and the marks mean."""
+  """The meaning of colors, kinds of line and marks."""
   from matplotlib.lines import Line2D
   from matplotlib.patches import Patch
 

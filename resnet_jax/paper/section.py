@@ -140,12 +140,12 @@ class Section:
   def measured(
     self, one: Selected, read: Callable[[Record], _T | None]
   ) -> list[_T]:
-    """What `read` finds with each record that is whole."""
+    """The findings of `read` in each record that is whole."""
     found = (self.whole(read, record) for record in one.records)
     return [content for content in found if content is not None]
 
   def whole(self, read: Callable[..., _T | None], *arguments: Any) -> _T | None:
-    """What `read` returns; None where it is damaged, which `to_run` names."""
+    """The result of `read`; None where a file is damaged, which `to_run` names."""
     try:
       return read(*arguments)
     except UserError as e:

@@ -66,7 +66,7 @@ def _imagenet_table(
 
 
 def _one_crop(section: Section) -> list[str]:
-  """What others report for the same networks, which is of one crop."""
+  """The errors of one crop that others report for the same networks."""
   ours, rows = section.by_name, []
   for name, band in published.REPRODUCTIONS_ONE_CROP.items():
     authors = published.AUTHORS_ONE_CROP.get(name, published.ImageNetError())
@@ -167,5 +167,5 @@ def against(paper: float | None, ours: Sequence[float]) -> list[str]:
 
 
 def band_of(band: published.Band | None) -> str:
-  """What good reproductions report: two errors, with a dash between them."""
+  """The range that good reproductions report, such as 8.0 to 8.75."""
   return f'{band.low}\N{EN DASH}{band.high}' if band else ''

@@ -1,1 +1,1 @@
-"""What a run leaves in its folder, and how it goes on from there."""
+"""The folder of a run: its files, and how a run goes on from them."""

@@ -1,4 +1,4 @@
-"""What runs cost: arithmetic that is counted, and speed that is measured."""
+"""The cost of runs: arithmetic that is counted, and speed that is measured."""
 
 import re
 

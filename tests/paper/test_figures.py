@@ -1,4 +1,4 @@
-"""What is drawn is what was given, and the files suit any page."""
+"""Figures show the given numbers, and their files suit any page."""
 
 import subprocess
 import sys

@@ -151,7 +151,7 @@ def finished(process):
 
 
 def essence(root):
-  """What of the records is to be the same however they came about."""
+  """The part of the records that is the same however they came about."""
   found = {}
   for file in sorted(root.glob('*/results.json')):
     content = json.loads(file.read_text())
@@ -185,7 +185,7 @@ def test_a_target_that_was_cut_ends_with_the_same_records(tmp_path):
   whole = essence(tmp_path / 'whole')
   assert len(whole) == 2
   assert essence(tmp_path / 'cut') == whole
-  # What is done is not done again.
+  # Runs that are done are not done again.
   before = metrics.stat().st_mtime_ns
   code, out = finished(start(tmp_path / 'cut', *SMALL))
   assert code == 0 and '2 are done' in out
@@ -214,7 +214,7 @@ def test_a_failed_member_leaves_the_others_unharmed(tmp_path):
 
 @pytest.mark.slow
 def test_pictures_are_tested_in_all_views_and_together(tmp_path):
-  """What Tables 2 to 5 need, on a small folder: mean image to ensemble."""
+  """All stages of Tables 2 to 5 on a small folder, mean image to ensemble."""
   pytest.importorskip('tensorflow')
   folder = write_folder(tmp_path / 'pictures')
   fields = {

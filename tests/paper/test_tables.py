@@ -71,7 +71,7 @@ def test_every_row_of_the_paper_is_shown(tmp_path, name, numbers):
 
 
 def test_networks_of_ours_are_found_by_the_paper_s_names(tmp_path):
-  """Of a network with other data, the name is the same."""
+  """A network on other data has the same name."""
   for member in targets.find('table3').members:
     (run,) = expand(member, Scale())
     write_record(tmp_path, run, error=0.25, examples=IMAGENET)
