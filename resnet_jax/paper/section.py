@@ -145,7 +145,7 @@ class Section:
     return [content for content in found if content is not None]
 
   def whole(self, read: Callable[..., _T | None], *arguments: Any) -> _T | None:
-    """The result of `read`; None, and a problem to name, where it is damaged."""
+    """The result of `read`; None, and a problem, where a file is damaged."""
     try:
       return read(*arguments)
     except UserError as e:
