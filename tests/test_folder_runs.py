@@ -51,6 +51,7 @@ def test_a_run_leaves_results_by_class(trained):
   assert sum(int(row['wrong']) for row in rows) == result['wrong']
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_of_an_epoch_it_ends_bit_equal(
   trained, folder, tmp_path
 ):

@@ -162,6 +162,7 @@ def test_a_folder_in_place_of_the_records(digits_npz, workdir):
   refused(*arguments(digits_npz, workdir), telling=['metrics.jsonl', 'Mend'])
 
 
+@pytest.mark.slow
 def test_a_full_disk_keeps_what_was_saved(digits_npz, workdir):
   # Longer, so that there is something to save; files cannot exceed 20 kB.
   more = ['--config.duration=60', '--config.run.resume_changed=True']

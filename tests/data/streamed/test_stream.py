@@ -77,6 +77,7 @@ def test_what_is_damaged_is_named_and_replaced_by_the_next(damaged, caplog):
   )
 
 
+@pytest.mark.slow
 def test_a_picture_that_is_damaged_below_some_crops_is_resumed_with(tmp_path):
   from PIL import Image
 
