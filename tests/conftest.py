@@ -1,5 +1,6 @@
 """Fixtures that several files of tests share."""
 
+import logging
 import os
 import pathlib
 import signal
@@ -31,6 +32,12 @@ def signals_are_not_ignored():
   yield
   for number, handler in before.items():
     signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
+def log_lines_reach_caplog():
+  """A command that an earlier test ran keeps our log lines to itself."""
+  logging.getLogger('resnet_jax').propagate = True
 
 
 @pytest.fixture(scope='session')
