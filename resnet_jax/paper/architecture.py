@@ -26,7 +26,6 @@ _POOLS = ('max_pool', 'avg_pool')
 # VGG's conv3_2 and GoogLeNet's conv2_reduce are layers of conv3 and conv2.
 _STEP = re.compile(r'_(\d+|reduce)$')
 
-
 _DEPTHS = (20, 32, 44, 56, 110)
 _CIFAR = (
   *(f'cifar_plain{depth}' for depth in _DEPTHS),
