@@ -32,7 +32,6 @@ class DamagedError(UserError):
 class Score:
   """Result of one evaluation; errors are fractions."""
 
-  examples: int
   error: float
   error_top5: float
 
