@@ -15,6 +15,10 @@ import pathlib
 import re
 from collections.abc import Sequence
 
+from resnet_jax.malloc import keep_memory
+
+if __name__ == '__main__':
+  keep_memory()  # before imports that would be made twice
 # TensorFlow reads this when it is imported, which is later and not always.
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 

@@ -1,11 +1,11 @@
 """The compiled steps: train, score, collect BN statistics.
 
-`jax.pmap` is called in this file alone. A state goes in and comes out whole
-(`in_axes=None`): its arrays look like one copy and are one on each device, and
-nothing is ever indexed by device. Each device's share of the batch is mapped:
-its images, or, where all examples live on the device, its number, by which it
-picks them. Means over devices are here and in models/norm.py (BN groups that
-span devices).
+`jax.pmap` is called in this file alone, and compiler.py compiles what it makes.
+A state goes in and comes out whole (`in_axes=None`): its arrays look like one
+copy and are one on each device, and nothing is ever indexed by device. Each
+device's share of the batch is mapped: its images, or, where all examples live
+on the device, its number, by which it picks them. Means over devices are here
+and in models/norm.py (BN groups that span devices).
 """
 
 import functools
@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from resnet_jax.compiler import Compiled
 from resnet_jax.data.feed import MakeBatch
 from resnet_jax.data.views import Views
 from resnet_jax.microbatches import in_parts
@@ -121,7 +122,7 @@ def make_train_step(
     )
     return state, metrics.merge(batch)
 
-  return train_step
+  return Compiled(train_step)
 
 
 def make_batch_stats_step(
@@ -154,7 +155,7 @@ def make_batch_stats_step(
     )
     return jax.tree.map(jnp.add, total, updates['batch_stats'])
 
-  return batch_stats_step
+  return Compiled(batch_stats_step)
 
 
 def make_score_step(model: Network, views: Views) -> Callable[..., np.ndarray]:
@@ -174,10 +175,12 @@ def make_score_step(model: Network, views: Views) -> Callable[..., np.ndarray]:
   ) -> jax.Array:
     return log_probabilities(model, variables, images, sizes, views)
 
+  compiled = Compiled(score_step)
+
   def step(
     variables: dict[str, Any], images: np.ndarray, sizes: np.ndarray
   ) -> np.ndarray:
-    scores = score_step(variables, *shard((images, sizes)))
+    scores = compiled(variables, *shard((images, sizes)))
     return np.asarray(scores).reshape(len(images), -1)
 
   return step

@@ -1,0 +1,36 @@
+"""Settings of glibc's malloc under which a step's memory serves the next one.
+
+A step on a CPU takes hundreds of megabytes and gives them back. By default
+glibc then returns them to the kernel, which maps and clears them again at the
+next step, in pages of 4 kB: a fifth to a third of the time of a step.
+"""
+
+import os
+import pathlib
+import sys
+
+_TUNABLES = ':'.join(
+  [
+    'glibc.malloc.hugetlb=1',  # pages of 2 MB where the kernel has them
+    'glibc.malloc.mmap_max=0',  # large arrays, too, are kept for the next
+    'glibc.malloc.trim_threshold=1000000000000',
+  ]
+)
+# Where there is one of these, JAX computes on it.
+_ACCELERATORS = ('/dev/nvidiactl', '/dev/kfd', '/dev/accel0', '/dev/vfio')
+
+
+def keep_memory() -> None:
+  """Starts this program over with the settings, unless it has some already.
+
+  glibc reads them when a process starts. Does nothing where JAX does not
+  compute on a CPU, or where the C library is not glibc. Call it first: whatever
+  ran before, runs again.
+  """
+  if 'GLIBC_TUNABLES' in os.environ or not sys.platform.startswith('linux'):
+    return
+  on_cpu = os.environ.get('JAX_PLATFORMS') == 'cpu'
+  if not on_cpu and any(pathlib.Path(p).exists() for p in _ACCELERATORS):
+    return
+  os.environ['GLIBC_TUNABLES'] = _TUNABLES
+  os.execv(sys.executable, sys.orig_argv)
