@@ -72,9 +72,7 @@ def bare(pictures: Pictures) -> tuple[Work, dict[str, Any]]:
     picture = tf.image.decode_and_crop_jpeg(
       tf.io.read_file(path), window, channels=3
     )
-    resized = tf.image.resize(
-      picture, (224, 224), antialias=pictures.antialias
-    )
+    resized = tf.image.resize(picture, (224, 224), antialias=pictures.antialias)
     return tf.cast(resized + 0.5, tf.uint8)
 
   paths = np.array(files)[picks]

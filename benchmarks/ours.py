@@ -20,6 +20,7 @@ from benchmarks.cases import Case, config_of
 from benchmarks.rounds import Work
 from resnet_jax import experiment, main, train
 from resnet_jax.config import checks
+from resnet_jax.console import start_logging
 from resnet_jax.placement import replicate
 from resnet_jax.runs import environment
 from resnet_jax.state import TrainMetrics
@@ -68,6 +69,7 @@ def loop(case_steps: tuple[Case, int]) -> tuple[Work, dict[str, Any]]:
   case, steps = case_steps
   config = _loop_config(case, steps)
   _start()
+  start_logging()
   logging.getLogger('resnet_jax').setLevel(logging.WARNING)
 
   def work(repeats: int) -> tuple[float, float]:

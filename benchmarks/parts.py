@@ -118,33 +118,26 @@ def loop(options: Options) -> Iterator[Row]:
         OURS: ('benchmarks.ours:loop', spec),
         'bare step': ('benchmarks.ours:bare_loop', spec),
       }
-      yield _compare('loop', case, sides, options)
+      with tempfile.TemporaryDirectory() as cache:  # it compiles in each round
+        yield _compare('loop', case, sides, options, _cached(cache))
 
 
 def first(options: Options) -> Iterator[Row]:
   """The first step in a process of its own, without and with a cache."""
   for case in _cases(options, testing=False):
-    row = _row('first', case.network, case.batch, case.precision, 's')
-    sides, missing = row['sides'], row['missing']
     with tempfile.TemporaryDirectory() as cache:
-      environment = {
-        'JAX_COMPILATION_CACHE_DIR': cache,
-        'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
-      }
-      maker = 'benchmarks.ours:first_step'
-      try:
-        for prefix in ('', 'cached '):
-          found = facts(maker, case, environment)
-          for name in ('init', 'trace', 'compile', 'total'):
-            sides[prefix + name] = _side([found[name]])
-      except Unavailable as e:
-        missing[OURS] = e.why
-    for name, (maker, spec) in _peers(options, 'training', case).items():
-      try:
-        sides[name] = _side([facts(maker, spec, _environment(name))['first_step']])
-      except Unavailable as e:
-        missing[name] = e.why
-    yield row
+      for name in (case.network, f'{case.network}, cached'):
+        row = _row('first', name, case.batch, case.precision, 's')
+        try:
+          found = facts('benchmarks.ours:first_step', case, _cached(cache))
+        except Unavailable as e:
+          row['missing'][OURS] = e.why
+        else:
+          parts = ('init', 'trace', 'compile', 'total')
+          row['sides'] = {part: _side([found[part]]) for part in parts}
+        if name == case.network:
+          _fill_facts(row, _peers(options, 'training', case), 'first_step')
+        yield row
 
 
 def memory(options: Options) -> Iterator[Row]:
@@ -153,12 +146,7 @@ def memory(options: Options) -> Iterator[Row]:
     row = _row('memory', case.network, case.batch, case.precision, 'MB')
     sides = {OURS: ('benchmarks.ours:peak_memory', case)}
     sides |= _peers(options, 'peak_memory', case)
-    for name, (maker, spec) in sides.items():
-      try:
-        peak = facts(maker, spec, _environment(name))['peak']
-        row['sides'][name] = _side([peak / _MB])
-      except Unavailable as e:
-        row['missing'][name] = e.why
+    _fill_facts(row, sides, 'peak', unit=_MB)
     yield row
 
 
@@ -203,18 +191,31 @@ def _peers(options: Options, subject: str, case: Case) -> Sides:
   }
 
 
-def _compare(part: str, case: Case, sides: Sides, options: Options) -> Row:
+def _compare(
+  part: str,
+  case: Case,
+  sides: Sides,
+  options: Options,
+  environment: Mapping[str, str] | None = None,
+) -> Row:
   row = _row(part, case.network, case.batch, case.precision, 'images/s')
-  return _measure(row, sides, options)
+  return _measure(row, sides, options, environment)
 
 
-def _measure(row: Row, sides: Sides, options: Options) -> Row:
+def _measure(
+  row: Row,
+  sides: Sides,
+  options: Options,
+  environment: Mapping[str, str] | None = None,
+) -> Row:
   """Fills in the rates of all sides, which take turns."""
   workers: dict[str, Worker] = {}
   try:
     for name, (maker, spec) in sides.items():
       try:
-        workers[name] = Worker(maker, spec, _environment(name))
+        workers[name] = Worker(
+          maker, spec, _environment(name) | dict(environment or {})
+        )
       except Unavailable as e:
         row['missing'][name] = e.why
     rates = interleave(workers, rounds=options.rounds, seconds=options.seconds)
@@ -235,6 +236,18 @@ def _measure(row: Row, sides: Sides, options: Options) -> Row:
     bound = 'bytes' if about['bytes'] / machine[1] == least else 'arithmetic'
     row['limit'] = {'rate': limit, 'share': share, 'bound': bound}
   return row | {'facts': about}
+
+
+def _fill_facts(
+  row: Row, sides: Sides, fact: str, *, unit: float = 1.0
+) -> None:
+  """Fills in a fact of each side, each from a process of its own."""
+  for name, (maker, spec) in sides.items():
+    try:
+      value = facts(maker, spec, _environment(name))[fact]
+      row['sides'][name] = _side([value / unit])
+    except Unavailable as e:
+      row['missing'][name] = e.why
 
 
 def _row(
@@ -258,6 +271,14 @@ def _side(rounds: list[float] | tuple[float, ...]) -> dict[str, Any]:
     'rounds': list(rounds),
     'median': rates.median,
     'spread': rates.spread,
+  }
+
+
+def _cached(folder: str) -> dict[str, str]:
+  """Variables that keep compiled programs in `folder`."""
+  return {
+    'JAX_COMPILATION_CACHE_DIR': folder,
+    'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
   }
 
 

@@ -45,7 +45,7 @@ def print_report(report: dict[str, Any], out: Console) -> None:
   if any('torch is not installed' in note for note in notes):
     notes.add('to compare with PyTorch: pip install torch torchvision')
   if any(not r['clear'] for w in report['rows'] for r in w['ratios'].values()):
-    notes.add(f'{_NOISE}: no ratio, as the rounds differ more than the sides do')
+    notes.add(f'{_NOISE}: no ratio: rounds differ more than the sides do')
   for note in sorted(notes):
     out.print(note, markup=False)
 

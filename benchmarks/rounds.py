@@ -35,6 +35,9 @@ class Unavailable(Exception):
 
   why: str
 
+  def __str__(self) -> str:
+    return self.why
+
 
 class Worker:
   """A subject in its own process.
@@ -145,7 +148,11 @@ def facts(
 
 
 def _serve(pipe: Connection, maker: str, spec: Any) -> None:
-  """Makes the subject and repeats its work, until the other end closes."""
+  """Makes the subject and repeats its work, until the other end closes.
+
+  The process prints nothing on stdout, which is the report's.
+  """
+  os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
   try:
     module, name = maker.split(':')
     make: Maker = getattr(importlib.import_module(module), name)
