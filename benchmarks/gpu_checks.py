@@ -73,7 +73,8 @@ def step(spec: Spec) -> tuple[Work, dict[str, Any]]:
   state = run.initial_state()
   weights = pathlib.Path(spec.weights)
   if not weights.is_file():
-    np.savez(weights, **flatten(state))
+    arrays: dict[str, Any] = flatten(state)
+    np.savez(weights, **arrays)
   kinds = {name: x.dtype for name, x in flatten(state).items()}
   with np.load(weights) as saved:
     leaves = {name: saved[name].astype(kinds[name]) for name in saved.files}

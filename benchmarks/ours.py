@@ -108,10 +108,10 @@ def first_step(case: Case) -> tuple[Work, dict[str, Any]]:
   run = _build(case)
   compiling = 0.0
 
-  def listen(event: str, seconds: float, **_: Any) -> None:
+  def listen(event: str, duration_secs: float, **_: str | int) -> None:
     nonlocal compiling
     if event == _COMPILE:
-      compiling += seconds
+      compiling += duration_secs
 
   start = time.perf_counter()
   stepper = _Stepper(run)

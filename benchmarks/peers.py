@@ -7,6 +7,7 @@ are in torch_cifar.py. They run in channels-last layout, eager or compiled by
 """
 
 import contextlib
+import importlib
 import sys
 import time
 from collections.abc import Callable
@@ -128,7 +129,7 @@ def _torchvision_resnet(ours: ResNet) -> torch.nn.Module:
 def _torchvision() -> Any:
   """torchvision, also where its compiled part is of another PyTorch."""
   try:
-    import torchvision
+    return importlib.import_module('torchvision')
   except RuntimeError:
     # Its import looks for two operators, which these networks do not use.
     library = torch.library.Library('torchvision', 'DEF')
@@ -138,8 +139,7 @@ def _torchvision() -> Any:
       library.define(name + signature)
     for module in [m for m in sys.modules if m.split('.')[0] == 'torchvision']:
       del sys.modules[module]
-    import torchvision
-  return torchvision
+    return importlib.import_module('torchvision')
 
 
 def _training_step(case: Case) -> Callable[[], None]:
