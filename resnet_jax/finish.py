@@ -145,7 +145,10 @@ def write_results(
       result.write_csv(file, run.data.class_names)
     title = f'{run.config.model.name}, {run.data.name}'
     records = telemetry.read_metrics(workdir)
-    curves.draw(records, title, workdir / 'curves.png')
+    try:
+      curves.draw(records, title, workdir / 'curves.png')
+    except ImportError as e:
+      _log.warning('no curves.png: %s is missing (pip install it)', e.name)
   _log.info('results.json, per_class-*.csv and curves.png are in %s', workdir)
   return content
 

@@ -1,0 +1,291 @@
+"""The items of `gpu_day`, in their order: checks, timings, training runs."""
+
+import dataclasses
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from benchmarks import gpu_checks
+from benchmarks.cases import ROOT, Case, write_images
+from benchmarks.processes import TO_SAVE, newest_step, wait
+from benchmarks.rounds import facts
+
+if TYPE_CHECKING:
+  from benchmarks.gpu_day import Day
+
+_NETWORKS = (
+  'cifar_resnet20',
+  'cifar_plain20',
+  'cifar_resnet56',
+  'cifar_plain56',
+  'cifar_resnet110',
+  'cifar_resnet32',
+  'cifar_resnet44',
+)
+_SEEDS = 5
+_BATCH = 128
+_TESTED = 256
+# Words of `benchmarks.run`, by name: first what matters most.
+_TIMINGS = {
+  'resnet20': '--networks=cifar_resnet20 --only=train,eval,memory',
+  'resnet110': '--networks=cifar_resnet110 --only=train --peers=eager',
+  'resnet50-bfloat16': '--networks=imagenet_resnet50 --only=train,eval,memory '
+  '--precisions=bfloat16',
+}
+_MORE_TIMINGS = {
+  'first': '--networks=cifar_resnet20,cifar_resnet56,cifar_resnet110 '
+  '--only=first --peers=none',
+  'loop': '--networks=cifar_resnet20 --only=loop --loop_steps=2000',
+  'resnet50': '--networks=imagenet_resnet50 --only=train,eval',
+  'resnet18-bfloat16': '--networks=imagenet_resnet18 --only=train,eval '
+  '--precisions=bfloat16',
+  'cifar-bfloat16': '--networks=cifar_resnet20,cifar_resnet110 --only=train '
+  '--precisions=bfloat16 --peers=eager',
+}
+_REHEARSED_TIMING = (
+  '--networks=cifar_resnet8 --only=train --batches=16 --rounds=2 '
+  '--seconds=0.2 --peers=eager'
+)
+# Flags of a run that is only to show that it works. The first lasts longer, so
+# that a call's end can cut it.
+_SHORT_STEPS = {'cifar_resnet20': 1000}
+_SHORT = (
+  '--config.batch_size=16',
+  '--config.model.bn_group_size=8',
+  '--config.bn_recompute_batches=2',
+  '--config.run.log_every=5',
+  '--config.run.eval_every=30',
+  '--config.run.eval_batch_size=50',
+)
+_LEAST = {'check': 60.0, 'timing': 150.0, 'train': 90.0}
+
+
+@dataclasses.dataclass
+class NotYet(Exception):
+  """The time of this call is over before the item is done.
+
+  Attributes:
+    advanced: Whether the next call has less to do than this one.
+  """
+
+  advanced: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+  """One thing to do.
+
+  Attributes:
+    key: Its name, 'KIND NAME'.
+    least_seconds: It is not begun with less time than this.
+    run: Does it, and returns its result, which is JSON.
+  """
+
+  key: str
+  least_seconds: float
+  run: Callable[['Day'], dict[str, Any]]
+
+
+def queue(day: 'Day') -> Iterator[Item]:
+  """All items, in order."""
+  least = {k: s / 2 if day.rehearse else s for k, s in _LEAST.items()}
+  for kind in gpu_checks.TOLERANCES:
+    yield Item(f'check {kind}', least['check'], _check_precision(kind))
+  yield Item('check devices', least['check'], _check_devices)
+  yield Item('check resume', least['check'], _check_resume)
+  for name, words in _TIMINGS.items():
+    yield Item(f'timing {name}', least['timing'], _time(name, words))
+    if day.rehearse:
+      break
+  for seed in range(_SEEDS):
+    for network in _NETWORKS:
+      name = f'train {network} seed {seed}'
+      yield Item(name, least['train'], _train(network, seed))
+    if day.rehearse:
+      return
+    if seed == 0:
+      for name, words in _MORE_TIMINGS.items():
+        yield Item(f'timing {name}', least['timing'], _time(name, words))
+
+
+def _check_precision(kind: str) -> Callable[['Day'], dict[str, Any]]:
+  """A step in one kind of arithmetic against float64 on the CPU."""
+
+  def run(day: 'Day') -> dict[str, Any]:
+    precision = 'float32' if kind == 'highest' else kind
+    more = {'highest': {'JAX_DEFAULT_MATMUL_PRECISION': 'highest'}}
+    about = _step(day, kind, precision, more.get(kind, {}))
+    # After the first, which writes the weights that all start from.
+    if not (_folder(day) / 'float64.npz').is_file():
+      _step(day, 'float64', 'float64', {'JAX_PLATFORMS': 'cpu'})
+    found = gpu_checks.compare(
+      str(_folder(day) / f'{kind}.npz'),
+      str(_folder(day) / 'float64.npz'),
+      kind,
+    )
+    return found | about
+
+  return run
+
+
+def _check_devices(day: 'Day') -> dict[str, Any]:
+  """A step on all devices against one on the first."""
+  on_cpu = day.machine['backend'] == 'cpu'
+  if day.machine['devices'] == 1 and not on_cpu:
+    return {'passed': True, 'skipped': 'there is one device'}
+  if _BATCH % day.machine['devices']:
+    return {'passed': True, 'skipped': 'a batch of 128 cannot be shared out'}
+  highest = {'JAX_DEFAULT_MATMUL_PRECISION': 'highest'}
+  if on_cpu:
+    about = _step(day, 'several', 'float32', highest, devices=2)
+    _step(day, 'one', 'float32', highest, devices=1)
+  else:
+    about = _step(day, 'several', 'float32', highest)
+    _step(day, 'one', 'float32', highest | {'CUDA_VISIBLE_DEVICES': '0'})
+  several, one = (str(_folder(day) / f'{n}.npz') for n in ('several', 'one'))
+  return gpu_checks.compare(several, one, 'highest') | about
+
+
+def _check_resume(day: 'Day') -> dict[str, Any]:
+  """A run that is cut and resumed against one that is not, bit for bit."""
+  more = {}
+  if day.machine['backend'] != 'cpu':
+    flags = day.environment().get('XLA_FLAGS', '')
+    more['XLA_FLAGS'] = f'{flags} --xla_gpu_deterministic_ops=true'.strip()
+  words = [*_main_words(day, 'cifar_resnet20', 0)]
+  if not day.rehearse:
+    words += ['--config.duration=3000', '--config.run.log_every=50']
+  folder = _folder(day) / f'resume-{time.strftime("%H%M%S")}'
+  folder.mkdir()
+  try:
+    return gpu_checks.resumed(
+      folder, words, environment=day.environment(**more), timeout=day.left()
+    )
+  except subprocess.TimeoutExpired as e:
+    raise NotYet(advanced=False) from e
+
+
+def _time(name: str, words: str) -> Callable[['Day'], dict[str, Any]]:
+  """Throughput by `benchmarks.run`."""
+
+  def run(day: 'Day') -> dict[str, Any]:
+    file = day.out / f'timing-{name}.json'
+    chosen = _REHEARSED_TIMING if day.rehearse else words
+    command = [sys.executable, '-m', 'benchmarks.run', *chosen.split()]
+    with (day.out / f'timing-{name}.txt').open('w') as log:
+      process = subprocess.Popen(
+        [*command, f'--json={file}'],
+        cwd=ROOT,
+        env=day.environment(),
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+      )
+      code = wait(process, day.left())
+    if code is None:
+      raise NotYet(advanced=False)
+    if code:
+      raise RuntimeError(f'code {code}; see {log.name}')
+    return json.loads(file.read_text())
+
+  return run
+
+
+def _train(network: str, seed: int) -> Callable[['Day'], dict[str, Any]]:
+  """A run by the paper's config, as far as the time of this call goes."""
+
+  def run(day: 'Day') -> dict[str, Any]:
+    workdir = day.out / 'runs' / f'{network}-seed{seed}'
+    words = [*_main_words(day, network, seed), f'--workdir={workdir}']
+    before = newest_step(workdir)
+    log_file = day.out / f'train-{network}-seed{seed}.txt'
+    with log_file.open('a') as log:
+      process = subprocess.Popen(
+        [sys.executable, '-m', 'resnet_jax.main', *words],
+        cwd=ROOT,
+        env=day.environment(),
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+      )
+      code = wait(process, day.left() - TO_SAVE, save=True)
+    results = workdir / 'results.json'
+    if results.is_file() and code == 0:
+      return _result(results, words)
+    if code in (None, 128 + signal.SIGTERM):
+      raise NotYet(advanced=newest_step(workdir) > before)
+    raise RuntimeError(f'code {code}; see {log_file}')
+
+  return run
+
+
+def _folder(day: 'Day') -> pathlib.Path:
+  """The folder of the checks."""
+  folder = day.out / 'checks'
+  folder.mkdir(exist_ok=True)
+  return folder
+
+
+def _result(file: pathlib.Path, words: list[str]) -> dict[str, Any]:
+  """What the summary says of a finished run."""
+  content = json.loads(file.read_text())
+  return {
+    'flags': ' '.join(words),
+    'step': content['step'],
+    'seconds': content['seconds'],
+    'images_per_second': content['step']
+    * content['config']['batch_size']
+    / content['seconds']['train'],
+    'errors': {
+      form: {split: result['error'] for split, result in by_split.items()}
+      for form, by_split in content['results'].items()
+    },
+  }
+
+
+def _main_words(day: 'Day', network: str, seed: int) -> list[str]:
+  short: list[str] = []
+  if day.rehearse:
+    kind = 'plain' if 'plain' in network else 'resnet'
+    steps = _SHORT_STEPS.get(network, 60)
+    short = [
+      *_SHORT,
+      f'--config.duration={steps}',
+      f'--config.model.name=cifar_{kind}8',
+    ]
+  return [
+    f'--config=configs/{network}.py',
+    f'--config.dataset.npz={day.npz}',
+    f'--config.seed={seed}',
+    '--config.run.tensorboard=False',
+    '--config.run.checkpoint_every=2 minutes',
+    *short,
+  ]
+
+
+def _step(
+  day: 'Day',
+  name: str,
+  precision: str,
+  environment: dict[str, str],
+  *,
+  devices: int = 0,
+) -> dict[str, Any]:
+  """Does the step of a check, whose arrays go to NAME.npz."""
+  folder = _folder(day)
+  data = write_images(folder, side=32, classes=10, tests=_TESTED)
+  network = 'cifar_resnet8' if day.rehearse else 'cifar_resnet20'
+  spec = gpu_checks.Spec(
+    case=Case(network, _BATCH, precision, data),
+    file=str(folder / f'{name}.npz'),
+    weights=str(folder / 'weights.npz'),
+    devices=devices,
+  )
+  return facts(
+    'benchmarks.gpu_checks:step', spec, day.environment(**environment)
+  )
