@@ -23,9 +23,12 @@ from benchmarks.cases import Case, is_cifar, write_images
 from benchmarks.limit import Work
 from benchmarks.measure import Rates, ratio
 from benchmarks.rounds import Unavailable, Worker, facts, interleave
+from resnet_jax import malloc
 
 EAGER, COMPILED, OURS = 'PyTorch', 'PyTorch compiled', 'ours'
-PEERS = {'eager': EAGER, 'compile': COMPILED}
+# PyTorch in a process whose memory is kept as a run of ours keeps it.
+KEPT = 'PyTorch, our malloc'
+PEERS = {'eager': EAGER, 'malloc': KEPT, 'compile': COMPILED}
 # Names of sides -> maker and spec.
 Sides = Mapping[str, tuple[str, Any]]
 Row = dict[str, Any]
@@ -284,8 +287,11 @@ def _cached(folder: str) -> dict[str, str]:
 
 def _environment(side: str) -> dict[str, str]:
   """Variables of a side's process, where the two must not meet."""
+  kept = {} if side in (EAGER, COMPILED) else malloc.settings()
   if side in PEERS.values():  # JAX is imported there, and leaves the GPU alone
-    return {'JAX_PLATFORMS': 'cpu'}
+    return {'JAX_PLATFORMS': 'cpu', **kept}
   fraction = 'XLA_CLIENT_MEM_FRACTION'  # JAX would take three quarters
   known = (fraction, 'XLA_PYTHON_CLIENT_MEM_FRACTION')
-  return {} if any(name in os.environ for name in known) else {fraction: '0.4'}
+  if any(name in os.environ for name in known):
+    return kept
+  return {fraction: '0.4', **kept}

@@ -8,7 +8,7 @@ import rich.box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.parts import COMPILED, EAGER, OURS
+from benchmarks.parts import COMPILED, EAGER, KEPT, OURS
 
 _TITLES = {
   'train': 'Training step, images/s',
@@ -19,7 +19,12 @@ _TITLES = {
   'memory': 'Peak memory of training beyond libraries and data, MB',
 }
 _NARROWEST = 120
-_COLOURS = {OURS: '#0b6e99', EAGER: '#e07b39', COMPILED: '#f0b98d'}
+_COLOURS = {
+  OURS: '#0b6e99',
+  EAGER: '#e07b39',
+  KEPT: '#e8995f',
+  COMPILED: '#f0b98d',
+}
 _NOISE = '~'
 
 

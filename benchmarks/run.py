@@ -14,11 +14,13 @@ loop, the first step (initial weights, trace, compile; again from the cache of
 compiled programs), and the peak memory. `docs/performance.md` says what each
 row means.
 
-Our side runs as `python -m resnet_jax.main` does without flags. Each side has a
-process of its own; they are warmed up, then take turns, and every turn ends
-when its result is there. The table has the median of the rounds and half of
-their range (±). The ratio to a peer is the median of the rounds' ratios, and it
-is left out (~) where it is no further from 1 than half of their range.
+Our side runs as `python -m resnet_jax.main` does without flags, which on a CPU
+keeps memory from step to step (resnet_jax/malloc.py); PyTorch is measured as it
+is, and with the same settings of malloc. Each side has a process of its own;
+they are warmed up, then take turns, and every turn ends when its result is
+there. The table has the median of the rounds and half of their range (±). The
+ratio to a peer is the median of the rounds' ratios, and it is left out (~)
+where it is no further from 1 than half of their range.
 
 The machine's limit is what its measured rates of matrix products and of memory
 would allow, see limit.py. Data are noise that the benchmark makes. Do not use
@@ -155,7 +157,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
   add('--precisions', type=_words(_PRECISIONS), default=('float32',),
       help='of float32 and bfloat16')  # fmt: skip
   add('--peers', type=_words(parts.PEERS), default=tuple(parts.PEERS),
-      help='of eager and compile; or none')  # fmt: skip
+      help='of eager, malloc (eager, with our settings of malloc) and '
+      'compile; or none')  # fmt: skip
   add('--rounds', type=int, default=5, help='turns of each side')
   add('--seconds', type=float, default=2.0, help='length of a turn')
   add('--loop_steps', type=int, default=200, help='steps of a run of the loop')

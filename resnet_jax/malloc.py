@@ -23,14 +23,23 @@ _ACCELERATORS = ('/dev/nvidiactl', '/dev/kfd', '/dev/accel0', '/dev/vfio')
 def keep_memory() -> None:
   """Starts this program over with the settings, unless it has some already.
 
-  glibc reads them when a process starts. Does nothing where JAX does not
-  compute on a CPU, or where the C library is not glibc. Call it first: whatever
-  ran before, runs again.
+  glibc reads them when a process starts. Call this first: whatever ran before,
+  runs again.
+  """
+  if settings():
+    os.environ.update(settings())
+    os.execv(sys.executable, sys.orig_argv)
+
+
+def settings() -> dict[str, str]:
+  """The environment variables for a process that computes on the CPU.
+
+  Empty where JAX would compute on something else, where the C library is not
+  glibc, and where the user has chosen settings.
   """
   if 'GLIBC_TUNABLES' in os.environ or not sys.platform.startswith('linux'):
-    return
+    return {}
   on_cpu = os.environ.get('JAX_PLATFORMS') == 'cpu'
   if not on_cpu and any(pathlib.Path(p).exists() for p in _ACCELERATORS):
-    return
-  os.environ['GLIBC_TUNABLES'] = _TUNABLES
-  os.execv(sys.executable, sys.orig_argv)
+    return {}
+  return {'GLIBC_TUNABLES': _TUNABLES}
