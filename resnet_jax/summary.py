@@ -1,5 +1,7 @@
 """The first lines of a run: which network and data, on what, for how long."""
 
+import os
+
 import jax
 import ml_collections
 import numpy as np
@@ -21,12 +23,15 @@ def describe(run: Experiment) -> str:
     norm = f'BN over groups of {config.model.bn_group_size or batch}'
   plural = '' if hosts == 1 else 's'
   parts = config.run.microbatches
+  backend = jax.default_backend()
+  if backend == 'cpu':
+    backend = f'cpu, {os.cpu_count()} cores'
   return '\n'.join(
     [
       describe_network(run.model, config, run.data),
       describe_data(run.data, run.evaluator.views),
       f'{hosts} host{plural} x {devices} {jax.devices()[0].device_kind} '
-      f'({jax.default_backend()}); batch {batch} in all, {batch // hosts} a '
+      f'({backend}); batch {batch} in all, {batch // hosts} a '
       f'host, {batch // jax.device_count()} a device'
       f'{f" in {parts} parts" if parts > 1 else ""}; {norm}',
       f'{plan.steps:,} steps = {plan.steps / plan.steps_per_epoch:,.1f} '
