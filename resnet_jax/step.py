@@ -9,7 +9,7 @@ span devices).
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import clu.metrics
@@ -40,6 +40,7 @@ def make_train_step(
   seed: int = 0,
   label_smoothing: float = 0.0,
   microbatches: int = 1,
+  devices: Sequence[jax.Device] | None = None,
 ) -> Callable[..., tuple[TrainState, TrainMetrics]]:
   """One step of training, compiled for all devices.
 
@@ -53,12 +54,14 @@ def make_train_step(
     microbatches: Parts of a device's share that are computed one after the
       other, to save memory. The result is that of 1, since BN groups must not
       span parts.
+    devices: The devices to compile for; None takes those of this job.
 
   Returns:
     step(state, metrics, common, share) -> state, metrics. The state that is
     passed is consumed. Metrics count the network's own head alone; gradients
     are of its auxiliary heads, too.
   """
+  on_cpu = (devices or jax.local_devices())[0].platform == 'cpu'
 
   @functools.partial(
     jax.pmap,
@@ -66,6 +69,7 @@ def make_train_step(
     in_axes=(None, None, None, 0),
     out_axes=None,
     donate_argnums=0,
+    devices=devices,
   )
   def train_step(
     state: TrainState, metrics: TrainMetrics, common: Any, share: Any
@@ -88,7 +92,9 @@ def make_train_step(
       wrong = (logits.argmax(-1) != labels).astype(jnp.float32)
       return objective, (losses, wrong, updates.get('batch_stats', {}))
 
-    gradient_fn = in_parts(jax.grad(loss_fn, has_aux=True), microbatches)
+    gradient_fn = in_parts(
+      jax.grad(loss_fn, has_aux=True), microbatches, on_cpu=on_cpu
+    )
     gradients, (losses, wrong, batch_stats) = gradient_fn(
       state.params, images, labels, keys
     )
