@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import blank_data, gpu_target, hlo
-from benchmarks.kernels import Kernel, kernels
+from benchmarks.kernels import Kernel, awaited, kernels
 from resnet_jax import experiment, main, train
 from resnet_jax.config import checks
 from resnet_jax.shell import shell
@@ -59,8 +59,9 @@ def run() -> None:
       config.batch_size = arguments.batch
     compiled, seconds = compile_step(config, arguments.devices)
     text = compiled.as_text()
-    found = kernels(hlo.parse(text))
-    report = describe(found) | memory(compiled, config, arguments.devices)
+    program = hlo.parse(text)
+    found = kernels(program)
+    report = describe(program) | memory(compiled, config, arguments.devices)
     report = (
       {
         'config': arguments.config,
@@ -112,12 +113,13 @@ def compile_step(
   }
 
 
-def describe(found: list[Kernel]) -> dict[str, Any]:
+def describe(program: hlo.Program) -> dict[str, Any]:
   """Counts of kernels, bytes, FLOPs and collectives, and the least time."""
   counts: collections.Counter[str] = collections.Counter()
   moved: collections.Counter[str] = collections.Counter()
   flops: collections.Counter[str] = collections.Counter()
   bound = 0.0
+  found, inside = kernels(program), awaited(program)
   for k in found:
     counts[k.kind] += k.times
     moved[k.kind] += k.times * k.bytes
@@ -125,7 +127,7 @@ def describe(found: list[Kernel]) -> dict[str, Any]:
     bound += k.times * max(k.bytes / gpu_target.BANDWIDTH, _product_time(k))
   flops = collections.Counter({p: n for p, n in flops.items() if n})
   collectives = [k for k in found if k.kind == 'collective']
-  norms = [k for k in collectives if _is_norm(k)]
+  norms = [k for k in collectives if k.instruction.name in inside]
   return {
     'kernels': counts.total(),
     'kernels_by_kind': dict(counts),
@@ -266,10 +268,6 @@ def _place(kernel: Kernel) -> str:
   return re.sub(
     r'jit\(_fun\)/|ResNet\.features/', '', kernel.instruction.op_name
   )
-
-
-def _is_norm(kernel: Kernel) -> bool:
-  return bool(re.search(r'/(shortcut_)?bn\d*/', kernel.instruction.op_name))
 
 
 def _sent(kernel: Kernel) -> int:

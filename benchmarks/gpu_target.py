@@ -10,8 +10,11 @@ Nothing is tuned on the device, so that convolutions keep cuDNN's default
 algorithm, and the memory that cuDNN takes for itself is not known.
 """
 
+import contextlib
 import importlib.util
 import os
+import sys
+from collections.abc import Iterator
 
 import jax
 import jaxlib.version
@@ -75,15 +78,30 @@ def h100s(devices: int) -> list[jax.Device]:
   if not importlib.util.find_spec('jax_plugins.xla_cuda12'):
     raise UserError(_missing())
   try:
-    topology = topologies.get_topology_desc(
-      'h100',
-      'cuda',
-      target_config=_TARGET,
-      topology=f'1x1x{devices}',
-    )
+    with _silent():
+      topology = topologies.get_topology_desc(
+        'h100',
+        'cuda',
+        target_config=_TARGET,
+        topology=f'1x1x{devices}',
+      )
   except Exception as e:  # the plugin raises what it likes
     raise UserError(f'{_missing()} It says: {e}') from e
   return list(topology.devices)
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+  """Drops what C++ writes to stderr: that there is no driver, four times."""
+  sys.stderr.flush()
+  kept = os.dup(2)
+  with open(os.devnull, 'w') as nowhere:
+    os.dup2(nowhere.fileno(), 2)
+  try:
+    yield
+  finally:
+    os.dup2(kept, 2)
+    os.close(kept)
 
 
 def _missing() -> str:

@@ -72,6 +72,27 @@ def kernels(program: Program) -> list[Kernel]:
   return list(_kernels(program, program.entry, 1))
 
 
+def awaited(program: Program) -> set[str]:
+  """Names of the instructions that a product waits for, or the next round.
+
+  Collectives among them are BN's; those of gradients and metrics are not.
+  """
+  found: set[str] = set()
+  for name, computation in program.computations.items():
+    left = [
+      i
+      for i in computation.values()
+      if (i.root and name != program.entry)
+      or any(_is_product(p) for p, _ in _with_fused(program, computation, i))
+    ]
+    while left:
+      for operand in left.pop().operands:
+        if operand not in found:
+          found.add(operand)
+          left.append(computation[operand])
+  return found
+
+
 def _kernels(program: Program, name: str, times: int) -> Iterator[Kernel]:
   computation = program.computations[name]
   for instruction in computation.values():
