@@ -75,7 +75,7 @@ def h100s(devices: int) -> list[jax.Device]:
   Raises:
     UserError: the CUDA plugin is missing, or of another version.
   """
-  if not importlib.util.find_spec('jax_plugins.xla_cuda12'):
+  if not importlib.util.find_spec('jax_cuda12_plugin'):
     raise UserError(_missing())
   try:
     with _silent():

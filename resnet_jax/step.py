@@ -9,6 +9,7 @@ span devices).
 """
 
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -29,6 +30,8 @@ from resnet_jax.views import log_probabilities
 
 # Weight of the losses of auxiliary heads (Szegedy et al. 2014, Sec. 5).
 _AUXILIARY = 0.3
+# Numbers of an array that is averaged over the devices together with others.
+_SMALL = 2**16
 
 
 def make_train_step(
@@ -99,7 +102,7 @@ def make_train_step(
       state.params, images, labels, keys
     )
     # Shares are of one size: the mean of their means is the batch's mean.
-    gradients = jax.lax.pmean(gradients, AXIS)
+    gradients = _device_mean(gradients)
 
     learning_rate = schedule.at(state.step, state.schedule)
     updates, opt_state = optimizer.update(
@@ -226,6 +229,21 @@ def _apply(
     return jax.tree.map(lambda x: x.squeeze(0), of_one)
 
   return jax.vmap(apply_to_one)(images, keys)
+
+
+def _device_mean(tree: Any) -> Any:
+  """The mean of each array over the devices, small arrays in one message."""
+  leaves, structure = jax.tree.flatten(tree)
+  small = [x for x in leaves if x.size <= _SMALL]
+  rest = iter(jax.lax.pmean([x for x in leaves if x.size > _SMALL], AXIS))
+  flat = jnp.concatenate([x.ravel() for x in small])
+  ends = itertools.accumulate(x.size for x in small)
+  parts = iter(jnp.split(jax.lax.pmean(flat, AXIS), list(ends)[:-1]))
+  means = [
+    next(parts).reshape(x.shape) if x.size <= _SMALL else next(rest)
+    for x in leaves
+  ]
+  return jax.tree.unflatten(structure, means)
 
 
 def _dropout_keys(seed: int, step: jax.Array, share: int) -> jax.Array:

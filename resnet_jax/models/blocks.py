@@ -51,6 +51,24 @@ def conv(
   )
 
 
+@jax.custom_vjp
+def relu(x: jax.Array) -> jax.Array:
+  """ReLU, whose gradient reads its result and not the sum it was made of."""
+  return nn.relu(x)
+
+
+def _relu_forward(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+  y = nn.relu(x)
+  return y, y
+
+
+def _relu_backward(y: jax.Array, dy: jax.Array) -> tuple[jax.Array]:
+  return (jnp.where(y != 0, dy, 0),)
+
+
+relu.defvjp(_relu_forward, _relu_backward)
+
+
 def shortcut_branch(
   x: jax.Array,
   filters: int,
@@ -97,7 +115,7 @@ class BasicBlock(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     y = conv(self.filters, 3, self.stride, self.dtype, 'conv1')(x)
-    y = nn.relu(self.norm(name='bn1')(y, use_running_average=not train))
+    y = self.norm(name='bn1')(y, use_running_average=not train, relu=True)
     y = conv(self.filters, 3, 1, self.dtype, 'conv2')(y)
     last = self.norm(name='bn2', scale_init=_last_scale(self))
     y = last(y, use_running_average=not train)
@@ -132,9 +150,9 @@ class BottleneckBlock(nn.Module):
       (self.stride, 1) if self.version == 'v1' else (1, self.stride)
     )
     y = conv(self.filters, 1, first, self.dtype, 'conv1')(x)
-    y = nn.relu(self.norm(name='bn1')(y, use_running_average=not train))
+    y = self.norm(name='bn1')(y, use_running_average=not train, relu=True)
     y = conv(self.filters, 3, second, self.dtype, 'conv2')(y)
-    y = nn.relu(self.norm(name='bn2')(y, use_running_average=not train))
+    y = self.norm(name='bn2')(y, use_running_average=not train, relu=True)
     y = conv(self.out_channels, 1, 1, self.dtype, 'conv3')(y)
     last = self.norm(name='bn3', scale_init=_last_scale(self))
     y = last(y, use_running_average=not train)
@@ -160,7 +178,7 @@ def _add_shortcut(
 ) -> jax.Array:
   """relu(F(x) + x), Eqs. 1 and 2; relu(F(x)) in a plain block."""
   if block.shortcut is None:
-    return nn.relu(residual)
+    return relu(residual)
   branch = shortcut_branch(
     x,
     block.out_channels,
@@ -169,4 +187,4 @@ def _add_shortcut(
     norm=block.norm,
     train=train,
   )
-  return nn.relu(residual + branch)
+  return relu(residual + branch)
