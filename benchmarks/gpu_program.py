@@ -127,7 +127,8 @@ def describe(program: hlo.Program) -> dict[str, Any]:
     bound += k.times * max(k.bytes / gpu_target.BANDWIDTH, _product_time(k))
   flops = collections.Counter({p: n for p, n in flops.items() if n})
   collectives = [k for k in found if k.kind == 'collective']
-  norms = [k for k in collectives if k.instruction.name in inside]
+  awaited_ones = [k for k in collectives if k.instruction.name in inside]
+  norms = [k for k in awaited_ones if _is_norm(k)]
   return {
     'kernels': counts.total(),
     'kernels_by_kind': dict(counts),
@@ -139,6 +140,7 @@ def describe(program: hlo.Program) -> dict[str, Any]:
     'least_seconds': bound,
     'collectives': sum(k.times for k in collectives),
     'collective_bytes': sum(_sent(k) for k in collectives),
+    'awaited_collectives': sum(k.times for k in awaited_ones),
     'bn_collectives': sum(k.times for k in norms),
     'bn_collective_bytes': sum(_sent(k) for k in norms),
   }
@@ -226,6 +228,7 @@ def show(report: dict[str, Any]) -> None:
     f'{report["collectives"]:,}',
     _size(report['collective_bytes']),
   )
+  table.add_row('the passes wait for', f'{report["awaited_collectives"]:,}', '')
   table.add_row(
     "of them BN's",
     f'{report["bn_collectives"]:,}',
@@ -268,6 +271,16 @@ def _place(kernel: Kernel) -> str:
   return re.sub(
     r'jit\(_fun\)/|ResNet\.features/', '', kernel.instruction.op_name
   )
+
+
+def _is_norm(kernel: Kernel) -> bool:
+  """Whether a collective that a pass waits for is that of a BN group.
+
+  XLA may make a pass wait for gradients, too. It drops the name of those that
+  it joins; then they are BN's where some devices form a group, and not all.
+  """
+  groups = kernel.instruction.attribute('replica_groups')
+  return 'jvp(' in kernel.instruction.op_name or '},{' in groups
 
 
 def _sent(kernel: Kernel) -> int:

@@ -66,7 +66,8 @@ class Instruction:
   def attribute(self, name: str) -> str:
     """The text of one attribute, '' where it is not given."""
     match = re.search(
-      rf'\b{name}=(?:"([^"]*)"|\{{([^}}]*)\}}|%?([^\s,]+))', self.attributes
+      rf'\b{name}=(?:"([^"]*)"|\{{(.*?)\}}(?:,\s|$)|%?([^\s,]+))',
+      self.attributes,
     )
     return next((g for g in match.groups() if g), '') if match else ''
 

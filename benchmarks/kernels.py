@@ -75,7 +75,8 @@ def kernels(program: Program) -> list[Kernel]:
 def awaited(program: Program) -> set[str]:
   """Names of the instructions that a product waits for, or the next round.
 
-  Collectives among them are BN's; those of gradients and metrics are not.
+  Collectives among them are in the way of the passes through the network: BN's
+  have to be, those of gradients and metrics need not.
   """
   found: set[str] = set()
   for name, computation in program.computations.items():
