@@ -51,6 +51,16 @@ def conv(
   )
 
 
+def norm_relu(norm: nn.Module, x: jax.Array, train: bool) -> jax.Array:
+  """relu(norm(x)), which is one step in training, see `GroupedBatchNorm`.
+
+  Else the module's own output is that before the ReLU, as Fig. 7 shows it.
+  """
+  if train:
+    return norm(x, use_running_average=False, relu=True)
+  return nn.relu(norm(x, use_running_average=True))
+
+
 @jax.custom_vjp
 def relu(x: jax.Array) -> jax.Array:
   """ReLU, whose gradient reads its result and not the sum it was made of."""
@@ -115,7 +125,7 @@ class BasicBlock(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     y = conv(self.filters, 3, self.stride, self.dtype, 'conv1')(x)
-    y = self.norm(name='bn1')(y, use_running_average=not train, relu=True)
+    y = norm_relu(self.norm(name='bn1'), y, train)
     y = conv(self.filters, 3, 1, self.dtype, 'conv2')(y)
     last = self.norm(name='bn2', scale_init=_last_scale(self))
     y = last(y, use_running_average=not train)
@@ -150,9 +160,9 @@ class BottleneckBlock(nn.Module):
       (self.stride, 1) if self.version == 'v1' else (1, self.stride)
     )
     y = conv(self.filters, 1, first, self.dtype, 'conv1')(x)
-    y = self.norm(name='bn1')(y, use_running_average=not train, relu=True)
+    y = norm_relu(self.norm(name='bn1'), y, train)
     y = conv(self.filters, 3, second, self.dtype, 'conv2')(y)
-    y = self.norm(name='bn2')(y, use_running_average=not train, relu=True)
+    y = norm_relu(self.norm(name='bn2'), y, train)
     y = conv(self.out_channels, 1, 1, self.dtype, 'conv3')(y)
     last = self.norm(name='bn3', scale_init=_last_scale(self))
     y = last(y, use_running_average=not train)
