@@ -97,7 +97,7 @@ def compile_step(
       *run.feed.at(0),
     ),
   )
-  step = train.build_step(run, h100s)
+  step: Any = train.build_step(run, h100s)
   start, cpu_start = time.monotonic(), time.process_time()
   lowered = step.lower(*arguments)
   traced, cpu_traced = time.monotonic(), time.process_time()
