@@ -5,6 +5,7 @@ Everything that can be refused is refused here, the cheap checks first.
 
 import dataclasses
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -73,19 +74,24 @@ class Experiment:
 
 
 def build(
-  config: ml_collections.ConfigDict, origin: checkpoint.Found | None = None
+  config: ml_collections.ConfigDict,
+  origin: checkpoint.Found | None = None,
+  *,
+  loader: Callable[[ml_collections.ConfigDict], Data] | None = None,
 ) -> Experiment:
   """Loads the data of a config that was checked, and builds its parts.
 
   Args:
     config: The run's; its network is that of `origin`, if there is one.
     origin: The checkpoint to start from, whose normalization of images is kept.
+    loader: Loads the data in place of `load_data`, where the parts are wanted
+      without the examples.
 
   Raises:
     UserError: what is asked for cannot be run, here or anywhere.
   """
   checks.check_devices(config, jax.device_count())
-  data = load_data(config)
+  data = (loader or load_data)(config)
   if origin is None:
     normalization = data.normalization(config)
   else:

@@ -11,12 +11,19 @@ import jax.numpy as jnp
 GradientFn = Callable[..., tuple[Any, tuple[jax.Array, jax.Array, Any]]]
 
 
-def in_parts(gradient_fn: GradientFn, parts: int) -> GradientFn:
+def in_parts(
+  gradient_fn: GradientFn, parts: int, *, on_cpu: bool
+) -> GradientFn:
   """`gradient_fn` over so many equal parts of the examples in turn.
 
   Gradients and BN statistics are averaged over the parts; losses and errors
   are put together again. The result is that of one part as long as no BN group
   spans two.
+
+  Args:
+    gradient_fn: Gradients of all the examples that it is given.
+    parts: Number of parts, which divides that of the examples.
+    on_cpu: Whether the step is compiled for a CPU.
   """
   if parts == 1:
     return gradient_fn
@@ -43,7 +50,7 @@ def in_parts(gradient_fn: GradientFn, parts: int) -> GradientFn:
       zeros,
       batches,
       # XLA's convolutions are 10 to 24 times slower in a loop on a CPU.
-      unroll=parts if jax.default_backend() == 'cpu' else 1,
+      unroll=parts if on_cpu else 1,
     )
     gradients, batch_stats = jax.tree.map(lambda x: x / parts, total)
     losses, wrong = jax.tree.map(lambda x: x.reshape(-1), per_example)

@@ -9,7 +9,8 @@ and in models/norm.py (BN groups that span devices).
 """
 
 import functools
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import clu.metrics
@@ -30,6 +31,8 @@ from resnet_jax.views import log_probabilities
 
 # Weight of the losses of auxiliary heads (Szegedy et al. 2014, Sec. 5).
 _AUXILIARY = 0.3
+# Numbers of an array that is averaged over the devices together with others.
+_SMALL = 2**16
 
 
 def make_train_step(
@@ -41,6 +44,7 @@ def make_train_step(
   seed: int = 0,
   label_smoothing: float = 0.0,
   microbatches: int = 1,
+  devices: Sequence[jax.Device] | None = None,
 ) -> Callable[..., tuple[TrainState, TrainMetrics]]:
   """One step of training, compiled for all devices.
 
@@ -54,12 +58,14 @@ def make_train_step(
     microbatches: Parts of a device's share that are computed one after the
       other, to save memory. The result is that of 1, since BN groups must not
       span parts.
+    devices: The devices to compile for; None takes those of this job.
 
   Returns:
     step(state, metrics, common, share) -> state, metrics. The state that is
     passed is consumed. Metrics count the network's own head alone; gradients
     are of its auxiliary heads, too.
   """
+  on_cpu = (devices or jax.local_devices())[0].platform == 'cpu'
 
   @functools.partial(
     jax.pmap,
@@ -67,6 +73,7 @@ def make_train_step(
     in_axes=(None, None, None, 0),
     out_axes=None,
     donate_argnums=0,
+    devices=devices,
   )
   def train_step(
     state: TrainState, metrics: TrainMetrics, common: Any, share: Any
@@ -89,12 +96,14 @@ def make_train_step(
       wrong = (logits.argmax(-1) != labels).astype(jnp.float32)
       return objective, (losses, wrong, updates.get('batch_stats', {}))
 
-    gradient_fn = in_parts(jax.grad(loss_fn, has_aux=True), microbatches)
+    gradient_fn = in_parts(
+      jax.grad(loss_fn, has_aux=True), microbatches, on_cpu=on_cpu
+    )
     gradients, (losses, wrong, batch_stats) = gradient_fn(
       state.params, images, labels, keys
     )
     # Shares are of one size: the mean of their means is the batch's mean.
-    gradients = jax.lax.pmean(gradients, AXIS)
+    gradients = _device_mean(gradients)
 
     learning_rate = schedule.at(state.step, state.schedule)
     updates, opt_state = optimizer.update(
@@ -223,6 +232,21 @@ def _apply(
     return jax.tree.map(lambda x: x.squeeze(0), of_one)
 
   return jax.vmap(apply_to_one)(images, keys)
+
+
+def _device_mean(tree: Any) -> Any:
+  """The mean of each array over the devices, small arrays in one message."""
+  leaves, structure = jax.tree.flatten(tree)
+  small = [x for x in leaves if x.size <= _SMALL]
+  rest = iter(jax.lax.pmean([x for x in leaves if x.size > _SMALL], AXIS))
+  flat = jnp.concatenate([x.ravel() for x in small])
+  ends = itertools.accumulate(x.size for x in small)
+  parts = iter(jnp.split(jax.lax.pmean(flat, AXIS), list(ends)[:-1]))
+  means = [
+    next(parts).reshape(x.shape) if x.size <= _SMALL else next(rest)
+    for x in leaves
+  ]
+  return jax.tree.unflatten(structure, means)
 
 
 def _dropout_keys(seed: int, step: jax.Array, share: int) -> jax.Array:

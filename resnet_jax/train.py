@@ -5,7 +5,7 @@ import contextlib
 import logging
 import pathlib
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -102,7 +102,7 @@ def _loop(trainer: 'Trainer') -> None:
 
 
 def build_step(
-  run: experiment.Experiment,
+  run: experiment.Experiment, devices: Sequence[jax.Device] | None = None
 ) -> Callable[..., tuple[TrainState, TrainMetrics]]:
   """The compiled training step of a run, see `step.make_train_step`."""
   return make_train_step(
@@ -113,6 +113,7 @@ def build_step(
     seed=run.config.seed,
     label_smoothing=run.config.label_smoothing,
     microbatches=run.config.run.microbatches,
+    devices=devices,
   )
 
 

@@ -52,6 +52,34 @@ def conv(
   )
 
 
+def norm_relu(norm: nn.Module, x: jax.Array, train: bool) -> jax.Array:
+  """relu(norm(x)), which is one step in training, see `GroupedBatchNorm`.
+
+  Else the module's own output is that before the ReLU, as Fig. 7 shows it.
+  """
+  if train:
+    return norm(x, use_running_average=False, relu=True)
+  return nn.relu(norm(x, use_running_average=True))
+
+
+@jax.custom_vjp
+def relu(x: jax.Array) -> jax.Array:
+  """ReLU, whose gradient reads its result and not the sum it was made of."""
+  return nn.relu(x)
+
+
+def _relu_forward(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+  y = nn.relu(x)
+  return y, y
+
+
+def _relu_backward(y: jax.Array, dy: jax.Array) -> tuple[jax.Array]:
+  return (jnp.where(y != 0, dy, 0),)
+
+
+relu.defvjp(_relu_forward, _relu_backward)
+
+
 def shortcut_branch(
   x: jax.Array,
   filters: int,
@@ -98,7 +126,7 @@ class BasicBlock(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     y = conv(self.filters, 3, self.stride, self.dtype, 'conv1')(x)
-    y = nn.relu(self.norm(name='bn1')(y, use_running_average=not train))
+    y = norm_relu(self.norm(name='bn1'), y, train)
     y = conv(self.filters, 3, 1, self.dtype, 'conv2')(y)
     last = self.norm(name='bn2', scale_init=_last_scale(self))
     y = last(y, use_running_average=not train)
@@ -133,9 +161,9 @@ class BottleneckBlock(nn.Module):
       (self.stride, 1) if self.version == 'v1' else (1, self.stride)
     )
     y = conv(self.filters, 1, first, self.dtype, 'conv1')(x)
-    y = nn.relu(self.norm(name='bn1')(y, use_running_average=not train))
+    y = norm_relu(self.norm(name='bn1'), y, train)
     y = conv(self.filters, 3, second, self.dtype, 'conv2')(y)
-    y = nn.relu(self.norm(name='bn2')(y, use_running_average=not train))
+    y = norm_relu(self.norm(name='bn2'), y, train)
     y = conv(self.out_channels, 1, 1, self.dtype, 'conv3')(y)
     last = self.norm(name='bn3', scale_init=_last_scale(self))
     y = last(y, use_running_average=not train)
@@ -172,7 +200,7 @@ def _add_shortcut(
 ) -> jax.Array:
   """relu(F(x) + x), Eqs. 1 and 2; relu(F(x)) in a plain block."""
   if block.shortcut is None:
-    return nn.relu(residual)
+    return relu(residual)
   branch = shortcut_branch(
     x,
     block.out_channels,
@@ -181,4 +209,4 @@ def _add_shortcut(
     norm=block.norm,
     train=train,
   )
-  return nn.relu(residual + branch)
+  return relu(residual + branch)

@@ -143,7 +143,7 @@ class ResNet(nn.Module):
     train = train and not self.frozen_bn
     x = self.conv1(images.astype(self.dtype))
     moving = train and self.frozen_stages < 1
-    x = self._frozen_at(1, nn.relu(self.bn1(x, use_running_average=not moving)))
+    x = self._frozen_at(1, blocks.norm_relu(self.bn1, x, moving))
     outputs = {'conv1': x}
     if self.stem == 'imagenet':
       x = self.pool(x)
