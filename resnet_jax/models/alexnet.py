@@ -12,10 +12,11 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from resnet_jax.models import baseline_layers as layers
+from resnet_jax.models.initial import normal
 from resnet_jax.models.resnet import StemPool
 
 # Their Sec. 5: all weights start from a Gaussian of deviation 0.01.
-_gaussian = nn.initializers.normal(0.01)
+_gaussian = normal(0.01)
 
 
 class AlexNet(nn.Module):

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from resnet_jax.models import baseline_layers as layers
+from resnet_jax.models.initial import xavier_uniform
 from resnet_jax.models.resnet import StemPool
 
 # Their Table 1: 1x1; 3x3 reduce, 3x3; 5x5 reduce, 5x5; pool proj.
@@ -32,7 +33,6 @@ _HEADS = {'auxiliary1': 'inception4a', 'auxiliary2': 'inception4d'}
 # Their paper does not say what weights and biases start from. Caffe's
 # bvlc_googlenet, which trains without BN, has the initialization that it calls
 # Xavier's, and biases of 0.2, but 0 in the layers that tell the classes apart.
-_xavier = nn.initializers.variance_scaling(1.0, 'fan_in', 'uniform')
 _BIAS = 0.2
 
 
@@ -179,7 +179,7 @@ class AuxiliaryHead(nn.Module):
   def setup(self) -> None:
     self.conv = _conv(128, 1, self.dtype)
     self.hidden = layers.fully_connected(
-      1024, dtype=self.dtype, init=_xavier, bias=_BIAS
+      1024, dtype=self.dtype, init=xavier_uniform, bias=_BIAS
     )
     self.fc = _last(self.num_classes, self.dtype)
     self.drop = nn.Dropout(self.dropout)
@@ -199,10 +199,10 @@ def _conv(
   filters: int, kernel: int, dtype: DTypeLike, stride: int = 1
 ) -> nn.Conv:
   return layers.conv(
-    filters, kernel, dtype=dtype, init=_xavier, bias=_BIAS, stride=stride
+    filters, kernel, dtype=dtype, init=xavier_uniform, bias=_BIAS, stride=stride
   )
 
 
 def _last(num_classes: int, dtype: DTypeLike) -> nn.Dense:
   wide = jnp.promote_types(dtype, jnp.float32)
-  return layers.fully_connected(num_classes, dtype=wide, init=_xavier)
+  return layers.fully_connected(num_classes, dtype=wide, init=xavier_uniform)

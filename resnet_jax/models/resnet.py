@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from resnet_jax.models import blocks
+from resnet_jax.models.initial import he_normal
 from resnet_jax.models.norm import GroupedBatchNorm
 
 
@@ -103,7 +104,7 @@ class ResNet(nn.Module):
       self.num_classes,
       dtype=wide,
       param_dtype=wide,
-      kernel_init=blocks.he_normal,
+      kernel_init=he_normal,
     )
 
   @property

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from resnet_jax.models import baseline_layers as layers
-from resnet_jax.models.blocks import he_normal
+from resnet_jax.models.initial import he_normal
 
 
 class VGG(nn.Module):
