@@ -78,7 +78,8 @@ def dense_logits(
   pooled = nn.avg_pool(maps.astype(fc['kernel'].dtype), (size, size))
   positions = masks.of(maps)[..., 0]
   whole = positions[:, size - 1 :, size - 1 :]  # all of the window is inside
-  return pooled @ fc['kernel'] + fc['bias'], whole
+  with jax.default_matmul_precision(model.precision):
+    return pooled @ fc['kernel'] + fc['bias'], whole
 
 
 class _Masks:

@@ -16,6 +16,7 @@ from jax.typing import DTypeLike
 from resnet_jax.models import blocks
 from resnet_jax.models.initial import he_normal
 from resnet_jax.models.norm import GroupedBatchNorm
+from resnet_jax.models.precision import Precision, in_precision
 
 
 class ResNet(nn.Module):
@@ -47,6 +48,7 @@ class ResNet(nn.Module):
     frozen_bn: Whether all BN uses its running averages.
     dtype: Type of the computation: float32, bfloat16 (or float64). Parameters,
       BN statistics and logits are float32 (or float64).
+    precision: Precision of float32 products, see `precision.Precision`.
   """
 
   stage_sizes: Sequence[int]
@@ -65,6 +67,7 @@ class ResNet(nn.Module):
   frozen_stages: int = 0
   frozen_bn: bool = False
   dtype: DTypeLike = jnp.float32
+  precision: Precision = 'float32'
 
   def setup(self) -> None:
     norm = functools.partial(
@@ -112,6 +115,7 @@ class ResNet(nn.Module):
     """`conv2_x`, `conv3_x`, ... as in Table 1."""
     return [f'conv{i}_x' for i in range(2, 2 + len(self.stage_sizes))]
 
+  @in_precision
   def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
     """Logits, [examples, num_classes], float32.
 
@@ -128,6 +132,7 @@ class ResNet(nn.Module):
     wide = jnp.promote_types(self.dtype, jnp.float32)
     return self.fc(maps.astype(wide).mean((1, 2)))
 
+  @in_precision
   def features(
     self, images: jax.Array, train: bool = False
   ) -> dict[str, jax.Array]:
