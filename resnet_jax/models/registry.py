@@ -37,6 +37,7 @@ _OVERRIDES = (
   'frozen_stages',
   'precision',
   'remat',
+  'scan_blocks',
   'shortcut',
   'stem_pool',
   'version',
