@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from resnet_jax.config.plan import compiled_form
 from resnet_jax.console import Progress
 from resnet_jax.experiment import Experiment
 from resnet_jax.placement import replicate
@@ -88,7 +89,7 @@ def recompute_batch_stats(
     count: How many of the batches that would follow the last step.
   """
   step: Callable[..., Any] = make_batch_stats_step(
-    run.model, run.feed.make_batch
+    compiled_form(run.model, run.config), run.feed.make_batch
   )
   total = replicate(
     jax.tree.map(np.zeros_like, jax.device_get(state.batch_stats))
@@ -135,7 +136,7 @@ def write_results(
       form: {split: result.to_json() for split, result in by_split.items()}
       for form, by_split in results.items()
     },
-    'environment': environment.describe(),
+    'environment': environment.describe(run.config.model.precision),
   }
   write_json(workdir / 'results.json', content)
   if jax.process_index() == 0:

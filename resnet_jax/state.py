@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from resnet_jax import models
 from resnet_jax.data.normalization import Normalization
-from resnet_jax.models import Network
 from resnet_jax.placement import INIT
 from resnet_jax.schedules import Schedule, ScheduleState
 
@@ -98,7 +98,7 @@ class TrainMetrics(Metrics):
 
 
 def create_state(
-  model: Network,
+  model: models.Network,
   optimizer: optax.GradientTransformation,
   schedule: Schedule,
   *,
@@ -117,8 +117,7 @@ def create_state(
     normalization: The normalization of images.
   """
   key = jax.random.fold_in(jax.random.key(seed), INIT)
-  images = jnp.zeros((1, *image_shape), jnp.float32)
-  variables = jax.jit(model.init)(key, images)
+  variables = models.init(model, key, image_shape)
   return TrainState(
     step=jnp.int32(0),
     params=variables['params'],

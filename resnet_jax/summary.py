@@ -57,10 +57,13 @@ def describe_network(
     for field in ('shortcut', 'version', 'stem_pool')
     if config.model[field] is not None
   ]
+  rounded = ', products rounded to TF32 where the device can'
+  if config.model.precision == 'float32':
+    rounded = ''
   return (
     f'{", ".join([config.model.name, *departures])}: '
     f'{models.count_params(params):,} parameters, {macs / 1e6:,.2f} million '
-    f'multiply-adds an image, {config.model.dtype}'
+    f'multiply-adds an image, {config.model.dtype}{rounded}'
   )
 
 

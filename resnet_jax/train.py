@@ -14,6 +14,7 @@ import ml_collections
 from resnet_jax import experiment, finish, summary
 from resnet_jax.config import checks
 from resnet_jax.config.file import to_json
+from resnet_jax.config.plan import compiled_form
 from resnet_jax.errors import Interrupted, UserError
 from resnet_jax.placement import replicate
 from resnet_jax.runs import (
@@ -106,7 +107,7 @@ def build_step(
 ) -> Callable[..., tuple[TrainState, TrainMetrics]]:
   """The compiled training step of a run, see `step.make_train_step`."""
   return make_train_step(
-    run.model,
+    compiled_form(run.model, run.config),
     run.optimizer,
     run.schedule,
     run.feed.make_batch,
@@ -158,7 +159,8 @@ class Trainer:
     self.best_error = best.meta['error'] if best else float('inf')
 
     write_json(workdir / 'config.json', to_json(run.config))
-    write_json(workdir / 'environment.json', environment.describe())
+    facts = environment.describe(run.config.model.precision)
+    write_json(workdir / 'environment.json', facts)
     self.clock = telemetry.Clock(newest.meta.get('seconds') if newest else None)
     self.reporter = telemetry.Reporter(
       workdir,

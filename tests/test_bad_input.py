@@ -24,6 +24,11 @@ FIELDS = [
     ['no shortcuts', 'cifar_resnet8'],
   ),
   ('dtype', ['--config.model.dtype=float16'], ['bfloat16', 'float32']),
+  (
+    'precision',
+    ['--config.model.precision=tensorfloat'],
+    ["did you mean 'tensorfloat32'", 'float32, tensorfloat32'],
+  ),
   ('BN groups', ['--config.batch_size=20'], ['groups of 8', '16 or 24']),
   ('large batch', ['--config.batch_size=160'], ['160', '150 examples']),
   ('duration', ['--config.duration=soon'], ["'soon'", "'2.5 epochs'"]),

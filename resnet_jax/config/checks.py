@@ -9,6 +9,7 @@ from resnet_jax.config.plan import create_model, has_bn
 from resnet_jax.data import views
 from resnet_jax.errors import UserError, did_you_mean
 from resnet_jax.models import Network
+from resnet_jax.models.precision import NAMES as PRECISIONS
 
 
 def check(config: ml_collections.ConfigDict) -> None:
@@ -47,6 +48,7 @@ def check(config: ml_collections.ConfigDict) -> None:
       raise UserError(f'config.{field} is {value}; it must be in [0, 1)')
   choices = {
     'model.dtype': ('float32', 'bfloat16', 'float64'),
+    'model.precision': PRECISIONS,
     'dataset.mean': ('pixel', 'channel', 'imagenet'),
     'augment.crop': ('shorter_side', 'inception'),
     'test.views': views.NAMES,

@@ -1,5 +1,6 @@
 """Reads config files, checks overrides of their fields, compares configs."""
 
+import copy
 import importlib.util
 import json
 import pathlib
@@ -81,6 +82,20 @@ def check_overrides(config: ml_collections.ConfigDict, argv: list[str]) -> None:
     )
 
 
+# Fields that configs of version 0.1 and 0.2 lack, with what to take for them.
+_ADDED = {'model.precision': 'float32', 'run.scan_blocks': False}
+
+
+def complete(old: dict[str, Any]) -> dict[str, Any]:
+  """A config as `to_json` wrote it, with the fields that were added since."""
+  config = copy.deepcopy(old)
+  for field, value in _ADDED.items():
+    group, name = field.split('.')
+    if group in config:
+      config[group].setdefault(name, value)
+  return config
+
+
 def to_json(config: ml_collections.ConfigDict) -> dict[str, Any]:
   """`config` in the types of JSON, the form that is written to disk."""
   return json.loads(json.dumps(config.to_dict()))
@@ -90,6 +105,8 @@ def result_changes(
   old: dict[str, Any], new: dict[str, Any]
 ) -> dict[str, tuple[Any, Any]]:
   """Fields that differ and change the result: field to (old, new) value.
+
+  `old` may be of an earlier version, whose configs had fewer fields.
 
   Some fields are free: those of `run`; the name and place of the data, whose
   content has a fingerprint of its own, and of their mean image, which the state
@@ -106,7 +123,7 @@ def result_changes(
     'dataset.mean_file',
     'finetune.checkpoint',
   )
-  old, new = fields(old), fields(new)
+  old, new = fields(complete(old)), fields(new)
   return {
     field: (old.get(field), new.get(field))
     for field in sorted(old.keys() | new.keys())

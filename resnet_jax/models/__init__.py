@@ -2,7 +2,7 @@
 
   from resnet_jax import models
   model = models.create('cifar_resnet20', num_classes=10)
-  variables = model.init(jax.random.key(0), images)          # NHWC
+  variables = models.init(model, jax.random.key(0), images.shape[1:])
   logits = model.apply(variables, images, train=False)
   maps = model.apply(variables, images, method=model.features)
 
@@ -13,6 +13,7 @@ from resnet_jax.models.alexnet import AlexNet
 from resnet_jax.models.blocks import BasicBlock, BottleneckBlock
 from resnet_jax.models.complexity import count_macs, count_params
 from resnet_jax.models.googlenet import GoogLeNet
+from resnet_jax.models.initial import init
 from resnet_jax.models.norm import GroupedBatchNorm
 from resnet_jax.models.registry import (
   Network,
@@ -39,5 +40,6 @@ __all__ = [
   'count_params',
   'create',
   'frozen_params',
+  'init',
   'input_shape',
 ]

@@ -12,10 +12,12 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from resnet_jax.models import baseline_layers as layers
+from resnet_jax.models.initial import normal
+from resnet_jax.models.precision import Precision, in_precision
 from resnet_jax.models.resnet import StemPool
 
 # Their Sec. 5: all weights start from a Gaussian of deviation 0.01.
-_gaussian = nn.initializers.normal(0.01)
+_gaussian = normal(0.01)
 
 
 class AlexNet(nn.Module):
@@ -38,11 +40,13 @@ class AlexNet(nn.Module):
       in training, where the paper scales down in tests, to the same effect.
     dtype: Type of the computation: float32, bfloat16 (or float64). Parameters
       and logits are float32 (or float64).
+    precision: Precision of float32 products, see `precision.Precision`.
   """
 
   num_classes: int
   dropout: float = 0.5
   dtype: DTypeLike = jnp.float32
+  precision: Precision = 'float32'
 
   # Leaves maps of 8 pixels to the three poolings.
   least_size: ClassVar[int] = 36
@@ -87,6 +91,7 @@ class AlexNet(nn.Module):
     """Whether training needs a key named `dropout`."""
     return self.dropout > 0
 
+  @in_precision
   def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
     """Logits, [examples, num_classes], float32.
 
@@ -103,6 +108,7 @@ class AlexNet(nn.Module):
       x = self.drop(nn.relu(fc(x)), deterministic=not train)
     return self.fc(x.astype(jnp.promote_types(self.dtype, jnp.float32)))
 
+  @in_precision
   def features(
     self, images: jax.Array, train: bool = False
   ) -> dict[str, jax.Array]:

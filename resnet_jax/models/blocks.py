@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from resnet_jax.models.initial import he_normal
+
 # Sec. 4.1. 'A': identity, with zero channels where dimensions grow, and without
 # parameters. 'B': projections where dimensions grow. 'C': every shortcut is a
 # projection. None: no shortcut at all, which makes a net its plain counterpart.
@@ -19,11 +21,6 @@ Shortcut = Literal['A', 'B', 'C'] | None
 Version = Literal['v1', 'v1.5']
 
 Norm = Callable[..., nn.Module]
-
-# He et al. 2015 [13], Eq. 10: a Gaussian of variance 2 / fan_in, not truncated.
-# Fan-in, as [13] itself chooses and the authors' Caffe filler does by default:
-# it keeps the forward signal's variance, and with BN either fan trains.
-he_normal = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
 
 
 def conv(

@@ -60,8 +60,9 @@ def dense_logits(
   """
   check(model)
   if isinstance(model, ResNet):
-    # The masks are made where rematerialization would not let them out.
-    model = model.clone(remat=False)
+    # The masks are made where rematerialization or a loop would not let them
+    # out.
+    model = model.clone(remat=False, scan_blocks=False)
   sizes = jnp.asarray(sizes, jnp.int32)
   masks = _Masks(images.shape[1:3], sizes)
 
@@ -78,7 +79,8 @@ def dense_logits(
   pooled = nn.avg_pool(maps.astype(fc['kernel'].dtype), (size, size))
   positions = masks.of(maps)[..., 0]
   whole = positions[:, size - 1 :, size - 1 :]  # all of the window is inside
-  return pooled @ fc['kernel'] + fc['bias'], whole
+  with jax.default_matmul_precision(model.precision):
+    return pooled @ fc['kernel'] + fc['bias'], whole
 
 
 class _Masks:

@@ -12,6 +12,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from resnet_jax.models import baseline_layers as layers
+from resnet_jax.models.initial import xavier_uniform
+from resnet_jax.models.precision import Precision, in_precision
 from resnet_jax.models.resnet import StemPool
 
 # Their Table 1: 1x1; 3x3 reduce, 3x3; 5x5 reduce, 5x5; pool proj.
@@ -32,7 +34,6 @@ _HEADS = {'auxiliary1': 'inception4a', 'auxiliary2': 'inception4d'}
 # Their paper does not say what weights and biases start from. Caffe's
 # bvlc_googlenet, which trains without BN, has the initialization that it calls
 # Xavier's, and biases of 0.2, but 0 in the layers that tell the classes apart.
-_xavier = nn.initializers.variance_scaling(1.0, 'fan_in', 'uniform')
 _BIAS = 0.2
 
 
@@ -53,12 +54,14 @@ class GoogLeNet(nn.Module):
     auxiliary_dropout: The same share of the auxiliary heads' hidden layers.
     dtype: Type of the computation: float32, bfloat16 (or float64). Parameters
       and logits are float32 (or float64).
+    precision: Precision of float32 products, see `precision.Precision`.
   """
 
   num_classes: int
   dropout: float = 0.4
   auxiliary_dropout: float = 0.7
   dtype: DTypeLike = jnp.float32
+  precision: Precision = 'float32'
 
   # Leaves maps of 3 pixels, at a stride of 16, to the auxiliary heads.
   least_size: ClassVar[int] = 47
@@ -87,6 +90,7 @@ class GoogLeNet(nn.Module):
     """Whether training needs a key named `dropout`."""
     return max(self.dropout, self.auxiliary_dropout) > 0
 
+  @in_precision
   def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
     """Logits, [examples, num_classes], float32.
 
@@ -110,6 +114,7 @@ class GoogLeNet(nn.Module):
     x = maps[self.stage_names[-1]].astype(wide).mean((1, 2))
     return self.fc(self.drop(x, deterministic=not train))
 
+  @in_precision
   def features(
     self, images: jax.Array, train: bool = False
   ) -> dict[str, jax.Array]:
@@ -179,7 +184,7 @@ class AuxiliaryHead(nn.Module):
   def setup(self) -> None:
     self.conv = _conv(128, 1, self.dtype)
     self.hidden = layers.fully_connected(
-      1024, dtype=self.dtype, init=_xavier, bias=_BIAS
+      1024, dtype=self.dtype, init=xavier_uniform, bias=_BIAS
     )
     self.fc = _last(self.num_classes, self.dtype)
     self.drop = nn.Dropout(self.dropout)
@@ -199,10 +204,10 @@ def _conv(
   filters: int, kernel: int, dtype: DTypeLike, stride: int = 1
 ) -> nn.Conv:
   return layers.conv(
-    filters, kernel, dtype=dtype, init=_xavier, bias=_BIAS, stride=stride
+    filters, kernel, dtype=dtype, init=xavier_uniform, bias=_BIAS, stride=stride
   )
 
 
 def _last(num_classes: int, dtype: DTypeLike) -> nn.Dense:
   wide = jnp.promote_types(dtype, jnp.float32)
-  return layers.fully_connected(num_classes, dtype=wide, init=_xavier)
+  return layers.fully_connected(num_classes, dtype=wide, init=xavier_uniform)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from resnet_jax.models.alexnet import AlexNet
 from resnet_jax.models.googlenet import GoogLeNet
+from resnet_jax.models.precision import NAMES
 from resnet_jax.models.resnet import ResNet
 from resnet_jax.models.vgg import VGG
 
@@ -34,12 +35,16 @@ _OVERRIDES = (
   'dtype',
   'frozen_bn',
   'frozen_stages',
+  'precision',
   'remat',
+  'scan_blocks',
   'shortcut',
   'stem_pool',
   'version',
   'zero_init_residual',
 )
+# The overrides that all networks have.
+_COMPUTATION = ('dtype', 'precision')
 
 # Tables 3 and 4 and Fig. 3 have VGG (configurations D and E) and GoogLeNet;
 # AlexNet is [21], with which ImageNet's nets and tests begin.
@@ -80,10 +85,10 @@ def create(
     num_classes: Default 1000 for the ImageNet nets, 10 for the CIFAR nets.
     **overrides: Fields of `ResNet` that leave the layers' sizes alone:
       axis_name, bn_group_size (default 32, or 64 for the CIFAR nets),
-      bn_momentum, dtype, frozen_bn, frozen_stages, remat, shortcut (default A,
-      or B from 50 layers on), stem_pool (ImageNet nets only), version
-      (bottleneck nets only), zero_init_residual. The baselines have dropout
-      and dtype, and GoogLeNet has auxiliary_dropout.
+      bn_momentum, dtype, frozen_bn, frozen_stages, precision, remat, shortcut
+      (default A, or B from 50 layers on), stem_pool (ImageNet nets only),
+      version (bottleneck nets only), zero_init_residual. The baselines have
+      dropout, dtype and precision, and GoogLeNet has auxiliary_dropout.
 
   Raises:
     ValueError: there is no such name or override, or the combination means
@@ -121,13 +126,12 @@ def _baseline(
   names = [field.name for field in dataclasses.fields(network)]
   rates = [name for name in names if name.endswith('dropout')]
   for key in overrides:
-    if key in _OVERRIDES and key != 'dtype':
+    if key in _OVERRIDES and key not in _COMPUTATION:
       raise ValueError(
         f'{name} has no {key}, as it is neither a residual nor a plain net; '
         f'leave it out'
       )
-    if key not in ('dtype', *rates):
-      known = ('dtype', *rates)
+    if key not in (known := (*_COMPUTATION, *rates)):
       raise ValueError(
         f'{name} has no override {key!r}{_near(key, known)}; there are '
         f'{", ".join(known)}'
@@ -136,7 +140,7 @@ def _baseline(
     rate = overrides.get(key, 0)
     if not 0 <= rate < 1:
       raise ValueError(f'{key} is {rate}; it must be in [0, 1)')
-  _check_dtype(overrides)
+  _check_computation(overrides)
   return network(num_classes=num_classes, **fields, **overrides)
 
 
@@ -219,10 +223,10 @@ def _check_overrides(
       f'bn_group_size is {group}; it is a number of examples that is not '
       f'negative (0: the whole batch)'
     )
-  _check_dtype(overrides)
+  _check_computation(overrides)
 
 
-def _check_dtype(overrides: dict[str, Any]) -> None:
+def _check_computation(overrides: dict[str, Any]) -> None:
   dtype = overrides.get('dtype', jnp.float32)
   try:
     known = jnp.dtype(dtype) in (jnp.float32, jnp.bfloat16, jnp.float64)
@@ -230,6 +234,9 @@ def _check_dtype(overrides: dict[str, Any]) -> None:
     known = False
   if not known:  # float16 overflows: plain-56 has gone NaN in it
     raise ValueError(f'dtype is {dtype}; use float32 or bfloat16')
+  precision = overrides.get('precision', 'float32')
+  if precision not in NAMES:
+    raise ValueError(f'precision is {precision!r}; use {" or ".join(NAMES)}')
 
 
 def _unknown(name: str) -> str:

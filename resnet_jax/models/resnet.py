@@ -14,7 +14,10 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from resnet_jax.models import blocks
+from resnet_jax.models.initial import he_normal
+from resnet_jax.models.loop import in_a_loop
 from resnet_jax.models.norm import GroupedBatchNorm
+from resnet_jax.models.precision import Precision, in_precision
 
 
 class ResNet(nn.Module):
@@ -40,12 +43,17 @@ class ResNet(nn.Module):
     zero_init_residual: Whether each block's last BN scale starts at 0 (Goyal et
       al. 2017; not the paper's).
     remat: Whether the backward pass recomputes each block to save memory.
+    scan_blocks: Whether the blocks of a stage behind the first, which are all
+      alike, are one program in a loop. It compiles in the same time at any
+      depth, and computes the same; `init` and the tree of variables do not
+      change. Layers inside the loop cannot be captured or intercepted.
     frozen_stages: Number of stages, from the input, that stay as they are: 1 is
       the stem, 2 the stem and conv2_x, ... No gradient reaches them, and their
       BN uses its running averages.
     frozen_bn: Whether all BN uses its running averages.
     dtype: Type of the computation: float32, bfloat16 (or float64). Parameters,
       BN statistics and logits are float32 (or float64).
+    precision: Precision of float32 products, see `precision.Precision`.
   """
 
   stage_sizes: Sequence[int]
@@ -61,9 +69,11 @@ class ResNet(nn.Module):
   axis_name: str | None = None
   zero_init_residual: bool = False
   remat: bool = False
+  scan_blocks: bool = False
   frozen_stages: int = 0
   frozen_bn: bool = False
   dtype: DTypeLike = jnp.float32
+  precision: Precision = 'float32'
 
   def setup(self) -> None:
     norm = functools.partial(
@@ -96,6 +106,7 @@ class ResNet(nn.Module):
         # Table 1: conv2_x keeps the stem's resolution, the others halve it.
         stride=1 if index == 0 else 2,
         remat=self.remat,
+        scan=self.scan_blocks,
       )
       setattr(self, name, stage)
     wide = jnp.promote_types(self.dtype, jnp.float32)
@@ -103,7 +114,7 @@ class ResNet(nn.Module):
       self.num_classes,
       dtype=wide,
       param_dtype=wide,
-      kernel_init=blocks.he_normal,
+      kernel_init=he_normal,
     )
 
   @property
@@ -111,6 +122,7 @@ class ResNet(nn.Module):
     """`conv2_x`, `conv3_x`, ... as in Table 1."""
     return [f'conv{i}_x' for i in range(2, 2 + len(self.stage_sizes))]
 
+  @in_precision
   def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
     """Logits, [examples, num_classes], float32.
 
@@ -127,6 +139,7 @@ class ResNet(nn.Module):
     wide = jnp.promote_types(self.dtype, jnp.float32)
     return self.fc(maps.astype(wide).mean((1, 2)))
 
+  @in_precision
   def features(
     self, images: jax.Array, train: bool = False
   ) -> dict[str, jax.Array]:
@@ -165,6 +178,7 @@ class Stage(nn.Module):
     filters: Filters c of each block.
     stride: Stride of the first block; that of the others is 1.
     remat: Whether the backward pass recomputes each block.
+    scan: Whether the blocks behind the first run in a loop.
   """
 
   block: functools.partial[nn.Module]
@@ -172,6 +186,7 @@ class Stage(nn.Module):
   filters: int
   stride: int
   remat: bool
+  scan: bool
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -179,9 +194,20 @@ class Stage(nn.Module):
     if self.remat:  # argument 2 is `train`, after `self` and `x`
       rematerialized = nn.remat(block.func, static_argnums=(2,))
       block = functools.partial(rematerialized, *block.args, **block.keywords)
-    for i in range(self.size):
-      stride = self.stride if i == 0 else 1
-      x = block(self.filters, stride, name=f'block{i + 1}')(x, train)
+    first, *others = (f'block{i + 1}' for i in range(self.size))
+    x = block(self.filters, self.stride, name=first)(x, train)
+    if self.scan and len(others) > 1 and not self.is_initializing():
+      block = self.block(self.filters, 1, parent=None)
+      trees = {
+        key: [tree[name] for name in others]
+        for key, tree in self.variables.items()
+      }
+      x, batch_stats = in_a_loop(block, trees, x, train, remat=self.remat)
+      for name, tree in zip(others, batch_stats, strict=train):
+        self.put_variable('batch_stats', name, tree)
+      return x
+    for name in others:
+      x = block(self.filters, 1, name=name)(x, train)
     return x
 
 

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from resnet_jax.models import baseline_layers as layers
-from resnet_jax.models.blocks import he_normal
+from resnet_jax.models.initial import he_normal
+from resnet_jax.models.precision import Precision, in_precision
 
 
 class VGG(nn.Module):
@@ -38,6 +39,7 @@ class VGG(nn.Module):
       up in return.
     dtype: Type of the computation: float32, bfloat16 (or float64). Parameters
       and logits are float32 (or float64).
+    precision: Precision of float32 products, see `precision.Precision`.
   """
 
   stage_sizes: Sequence[int]
@@ -46,6 +48,7 @@ class VGG(nn.Module):
   hidden: int = 4096
   dropout: float = 0.5
   dtype: DTypeLike = jnp.float32
+  precision: Precision = 'float32'
 
   # The first fully-connected layer takes maps of one size only.
   flattens: ClassVar[bool] = True
@@ -77,6 +80,7 @@ class VGG(nn.Module):
     """Whether training needs a key named `dropout`."""
     return self.dropout > 0
 
+  @in_precision
   def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
     """Logits, [examples, num_classes], float32.
 
@@ -94,6 +98,7 @@ class VGG(nn.Module):
       x = self.drop(nn.relu(fc(x)), deterministic=not train)
     return self.fc(x.astype(jnp.promote_types(self.dtype, jnp.float32)))
 
+  @in_precision
   def features(
     self, images: jax.Array, train: bool = False
   ) -> dict[str, jax.Array]:

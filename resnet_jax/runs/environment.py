@@ -36,8 +36,12 @@ def versions() -> str:
   )
 
 
-def describe() -> dict[str, Any]:
-  """Command, commit, machine, devices and versions, as JSON."""
+def describe(precision: str) -> dict[str, Any]:
+  """Command, commit, machine, devices and versions, as JSON.
+
+  Args:
+    precision: Precision of the network's float32 products.
+  """
   return {
     'command': ' '.join(sys.argv),
     'commit': _commit(),
@@ -48,6 +52,7 @@ def describe() -> dict[str, Any]:
     'device': jax.devices()[0].device_kind,
     'devices': jax.device_count(),
     'hosts': jax.process_count(),
+    'precision': precision,
     'packages': {name: _version(name) for name in _PACKAGES},
   }
 

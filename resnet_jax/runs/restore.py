@@ -18,6 +18,7 @@ import ml_collections
 import numpy as np
 
 from resnet_jax import models
+from resnet_jax.config.file import complete
 from resnet_jax.config.plan import create_model
 from resnet_jax.data.normalization import Normalization
 from resnet_jax.errors import UserError
@@ -137,7 +138,7 @@ def read_config(found: Found) -> ml_collections.ConfigDict:
       f'{found.path} was imported, and says nothing of data: add '
       f'--config=configs/FILE.py, and what it needs to find them'
     )
-  return ml_collections.ConfigDict(config)
+  return ml_collections.ConfigDict(complete(config))
 
 
 def read_net(found: Found, template: dict[str, Any]) -> dict[str, Any]:

@@ -169,7 +169,11 @@ def draw_first(model, size, *words):
     ('vgg19', {'frozen_stages': 1}, 'vgg19 has no frozen_stages'),
     ('vgg19', {'remat': True}, 'vgg19 has no remat'),
     ('vgg16', {'drop_out': 0.1}, "did you mean 'dropout'"),
-    ('vgg16', {'auxiliary_dropout': 0.1}, 'there are dtype, dropout$'),
+    (
+      'vgg16',
+      {'auxiliary_dropout': 0.1},
+      'dtype, precision, dropout$',
+    ),
     ('vgg16', {'dropout': 1.0}, r'in \[0, 1\)'),
     ('vgg16', {'dtype': jnp.float16}, 'float32 or bfloat16'),
     ('vgg16', {'num_classes': 0}, 'at least 1'),

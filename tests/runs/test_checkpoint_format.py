@@ -15,7 +15,10 @@ import orbax.checkpoint as ocp
 import pytest
 from flax import traverse_util
 
+from configs import common
 from resnet_jax import models
+from resnet_jax.config.file import fields
+from resnet_jax.runs import checkpoint, restore
 from tests import command
 
 LAYOUT = pathlib.Path(__file__).with_name('checkpoint-0.1.json')
@@ -94,6 +97,14 @@ def test_a_checkpoint_of_0_1_is_the_network_that_it_was(
   assert results[str(path)]['test']['loss'] == pytest.approx(
     loss(traverse_util.unflatten_dict(tree, sep='/')['state'], digits_npz)
   )
+
+
+def test_a_config_of_0_1_has_the_fields_that_came_later(workdir):
+  path = workdir / 'checkpoints' / 'latest' / str(STEP)
+  config = restore.read_config(checkpoint.read_step(path))
+  known = fields(common.get_config().to_dict())
+  assert fields(config.to_dict()).keys() == known.keys()
+  assert config.model.precision == 'float32'
 
 
 def loss(state: dict, digits_npz: pathlib.Path) -> float:
