@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
 ROOT = pathlib.Path(__file__).parent.parent
 
+# How products are computed. TF32, which GPUs have, keeps numbers in float32 and
+# rounds the factors of a product.
+PRECISIONS = ('float32', 'tensorfloat32', 'bfloat16')
+
 # Low, so that noise for images does not let the loss explode.
 _LEARNING_RATE = 0.01
 
@@ -24,7 +28,7 @@ class Case:
     network: Name of a file of configs/ without its suffix, or `cifar_resnet8`
       and the like for depths that have no file.
     batch: Images of a step.
-    precision: 'float32' or 'bfloat16'.
+    precision: One of PRECISIONS, or 'float64' for proofs on a CPU.
     data: The .npz file of synthetic images.
     compiled: Whether the peer is compiled as well (`torch.compile`).
   """
@@ -44,7 +48,10 @@ def config_of(case: Case) -> 'ml_collections.ConfigDict':
   if re.fullmatch(r'cifar_(resnet|plain)\d+', case.network):
     config.model.name = case.network
   config.batch_size = case.batch
-  config.model.dtype = case.precision
+  rounded = case.precision == 'tensorfloat32'
+  config.model.dtype = 'float32' if rounded else case.precision
+  if 'precision' in config.model:
+    config.model.precision = 'tensorfloat32' if rounded else 'float32'
   config.model.bn_group_size = min(config.model.bn_group_size, case.batch)
   config.dataset.npz = case.data
   config.dataset.crop_size = 0

@@ -48,6 +48,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks import gpu_items, gpu_summary, machine
+from benchmarks.processes import NotYet
 from benchmarks.rounds import Unavailable, facts
 
 # Tries of an item that fails, or does not end within a call.
@@ -138,7 +139,7 @@ def _do(day: Day, item: 'gpu_items.Item') -> None:
   day.tries[item.key] = day.tries.get(item.key, 0) + 1
   try:
     result = item.run(day)
-  except gpu_items.NotYet as e:
+  except NotYet as e:
     result = None
     if e.advanced:  # a run that goes on has no bound on its calls
       day.tries[item.key] -= 1

@@ -3,47 +3,40 @@
 import dataclasses
 import json
 import pathlib
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import gpu_checks
+from benchmarks import gpu_checks, gpu_training
 from benchmarks.cases import ROOT, Case, write_images
-from benchmarks.processes import TO_SAVE, newest_step, wait
+from benchmarks.processes import NotYet, wait
 from benchmarks.rounds import facts
 
 if TYPE_CHECKING:
   from benchmarks.gpu_day import Day
 
-_NETWORKS = (
-  'cifar_resnet20',
-  'cifar_plain20',
-  'cifar_resnet56',
-  'cifar_plain56',
-  'cifar_resnet110',
-  'cifar_resnet32',
-  'cifar_resnet44',
-)
-_SEEDS = 5
 _BATCH = 128
 _TESTED = 256
+# Products of float32 without rounding, which GPUs would do.
+_EXACT = {'JAX_DEFAULT_MATMUL_PRECISION': 'highest'}
 # Words of `benchmarks.run`, by name: first what matters most.
 _TIMINGS = {
-  'resnet20': '--networks=cifar_resnet20 --only=train,eval,memory',
+  'resnet20': '--networks=cifar_resnet20 --only=train,eval,memory '
+  '--precisions=float32,tensorfloat32 --peers=eager,compile',
   'resnet110': '--networks=cifar_resnet110 --only=train --peers=eager',
   'resnet50-bfloat16': '--networks=imagenet_resnet50 --only=train,eval,memory '
-  '--precisions=bfloat16',
+  '--precisions=bfloat16 --peers=eager,compile',
 }
 _MORE_TIMINGS = {
   'first': '--networks=cifar_resnet20,cifar_resnet56,cifar_resnet110 '
   '--only=first --peers=none',
   'loop': '--networks=cifar_resnet20 --only=loop --loop_steps=2000',
-  'resnet50': '--networks=imagenet_resnet50 --only=train,eval',
+  'resnet50': '--networks=imagenet_resnet50 --only=train,eval '
+  '--peers=eager,compile',
   'resnet18-bfloat16': '--networks=imagenet_resnet18 --only=train,eval '
-  '--precisions=bfloat16',
+  '--precisions=bfloat16 --peers=eager,compile',
   'cifar-bfloat16': '--networks=cifar_resnet20,cifar_resnet110 --only=train '
   '--precisions=bfloat16 --peers=eager',
 }
@@ -51,29 +44,7 @@ _REHEARSED_TIMING = (
   '--networks=cifar_resnet8 --only=train --batches=16 --rounds=2 '
   '--seconds=0.2 --peers=eager'
 )
-# Flags of a run that is only to show that it works. The first lasts longer, so
-# that a call's end can cut it.
-_SHORT_STEPS = {'cifar_resnet20': 1000}
-_SHORT = (
-  '--config.batch_size=16',
-  '--config.model.bn_group_size=8',
-  '--config.bn_recompute_batches=2',
-  '--config.run.log_every=5',
-  '--config.run.eval_every=30',
-  '--config.run.eval_batch_size=50',
-)
 _LEAST = {'check': 60.0, 'timing': 150.0, 'train': 90.0}
-
-
-@dataclasses.dataclass
-class NotYet(Exception):
-  """The time of this call is over before the item is done.
-
-  Attributes:
-    advanced: Whether the next call has less to do than this one.
-  """
-
-  advanced: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,10 +73,10 @@ def queue(day: 'Day') -> Iterator[Item]:
     yield Item(f'timing {name}', least['timing'], _time(name, words))
     if day.rehearse:
       break
-  for seed in range(_SEEDS):
-    for network in _NETWORKS:
+  for seed in range(gpu_training.SEEDS):
+    for network in gpu_training.NETWORKS:
       name = f'train {network} seed {seed}'
-      yield Item(name, least['train'], _train(network, seed))
+      yield Item(name, least['train'], gpu_training.train(network, seed))
     if day.rehearse:
       return
     if seed == 0:
@@ -117,9 +88,7 @@ def _check_precision(kind: str) -> Callable[['Day'], dict[str, Any]]:
   """A step in one kind of arithmetic against float64 on the CPU."""
 
   def run(day: 'Day') -> dict[str, Any]:
-    precision = 'float32' if kind == 'highest' else kind
-    more = {'highest': {'JAX_DEFAULT_MATMUL_PRECISION': 'highest'}}
-    about = _step(day, kind, precision, more.get(kind, {}))
+    about = _step(day, kind, kind, _EXACT if kind == 'float32' else {})
     # After the first, which writes the weights that all start from.
     if not (_folder(day) / 'float64.npz').is_file():
       _step(day, 'float64', 'float64', {'JAX_PLATFORMS': 'cpu'})
@@ -140,15 +109,14 @@ def _check_devices(day: 'Day') -> dict[str, Any]:
     return {'passed': True, 'skipped': 'there is one device'}
   if _BATCH % day.machine['devices']:
     return {'passed': True, 'skipped': 'a batch of 128 cannot be shared out'}
-  highest = {'JAX_DEFAULT_MATMUL_PRECISION': 'highest'}
   if on_cpu:
-    about = _step(day, 'several', 'float32', highest, devices=2)
-    _step(day, 'one', 'float32', highest, devices=1)
+    about = _step(day, 'several', 'float32', _EXACT, devices=2)
+    _step(day, 'one', 'float32', _EXACT, devices=1)
   else:
-    about = _step(day, 'several', 'float32', highest)
-    _step(day, 'one', 'float32', highest | {'CUDA_VISIBLE_DEVICES': '0'})
+    about = _step(day, 'several', 'float32', _EXACT)
+    _step(day, 'one', 'float32', _EXACT | {'CUDA_VISIBLE_DEVICES': '0'})
   several, one = (str(_folder(day) / f'{n}.npz') for n in ('several', 'one'))
-  return gpu_checks.compare(several, one, 'highest') | about
+  return gpu_checks.compare(several, one, 'float32') | about
 
 
 def _check_resume(day: 'Day') -> dict[str, Any]:
@@ -157,9 +125,8 @@ def _check_resume(day: 'Day') -> dict[str, Any]:
   if day.machine['backend'] != 'cpu':
     flags = day.environment().get('XLA_FLAGS', '')
     more['XLA_FLAGS'] = f'{flags} --xla_gpu_deterministic_ops=true'.strip()
-  words = [*_main_words(day, 'cifar_resnet20', 0)]
-  if not day.rehearse:
-    words += ['--config.duration=3000', '--config.run.log_every=50']
+  words = gpu_training.main_words(day, 'cifar_resnet20', 0)
+  words.append(f'--config.duration={60 if day.rehearse else 3000}')
   folder = _folder(day) / f'resume-{time.strftime("%H%M%S")}'
   folder.mkdir()
   try:
@@ -196,76 +163,11 @@ def _time(name: str, words: str) -> Callable[['Day'], dict[str, Any]]:
   return run
 
 
-def _train(network: str, seed: int) -> Callable[['Day'], dict[str, Any]]:
-  """A run by the paper's config, as far as the time of this call goes."""
-
-  def run(day: 'Day') -> dict[str, Any]:
-    workdir = day.out / 'runs' / f'{network}-seed{seed}'
-    words = [*_main_words(day, network, seed), f'--workdir={workdir}']
-    before = newest_step(workdir)
-    log_file = day.out / f'train-{network}-seed{seed}.txt'
-    with log_file.open('a') as log:
-      process = subprocess.Popen(
-        [sys.executable, '-m', 'resnet_jax.main', *words],
-        cwd=ROOT,
-        env=day.environment(),
-        stdout=log,
-        stderr=log,
-        start_new_session=True,
-      )
-      code = wait(process, day.left() - TO_SAVE, save=True)
-    results = workdir / 'results.json'
-    if results.is_file() and code == 0:
-      return _result(results, words)
-    if code in (None, 128 + signal.SIGTERM):
-      raise NotYet(advanced=newest_step(workdir) > before)
-    raise RuntimeError(f'code {code}; see {log_file}')
-
-  return run
-
-
 def _folder(day: 'Day') -> pathlib.Path:
   """The folder of the checks."""
   folder = day.out / 'checks'
   folder.mkdir(exist_ok=True)
   return folder
-
-
-def _result(file: pathlib.Path, words: list[str]) -> dict[str, Any]:
-  """What the summary says of a finished run."""
-  content = json.loads(file.read_text())
-  return {
-    'flags': ' '.join(words),
-    'step': content['step'],
-    'seconds': content['seconds'],
-    'images_per_second': content['step']
-    * content['config']['batch_size']
-    / content['seconds']['train'],
-    'errors': {
-      form: {split: result['error'] for split, result in by_split.items()}
-      for form, by_split in content['results'].items()
-    },
-  }
-
-
-def _main_words(day: 'Day', network: str, seed: int) -> list[str]:
-  short: list[str] = []
-  if day.rehearse:
-    kind = 'plain' if 'plain' in network else 'resnet'
-    steps = _SHORT_STEPS.get(network, 60)
-    short = [
-      *_SHORT,
-      f'--config.duration={steps}',
-      f'--config.model.name=cifar_{kind}8',
-    ]
-  return [
-    f'--config=configs/{network}.py',
-    f'--config.dataset.npz={day.npz}',
-    f'--config.seed={seed}',
-    '--config.run.tensorboard=False',
-    '--config.run.checkpoint_every=2 minutes',
-    *short,
-  ]
 
 
 def _step(

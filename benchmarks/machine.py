@@ -1,18 +1,21 @@
 """The machine: its name, its load, its rates of arithmetic and of memory."""
 
+import functools
 import os
 import pathlib
 import platform
 import time
+from collections.abc import Callable
 from typing import Any
 
-from benchmarks.rounds import Unavailable, Work, Worker, interleave
+from benchmarks.rounds import Unavailable, Work, facts, nothing
 
 # Square matrices and copies, small enough for a CPU and large enough for a GPU.
 _SIDE = {'cpu': 2048, 'gpu': 8192}
 _COPIED_BYTES = {'cpu': 2**28, 'gpu': 2**31}
 _PEERS = {'torch': {'JAX_PLATFORMS': 'cpu'}}
 _BUSY = 0.5
+_ROUNDS = 4
 
 
 def describe() -> dict[str, Any]:
@@ -43,72 +46,58 @@ def busy(load: float) -> str | None:
   )
 
 
-def rates(
-  precision: str, *, rounds: int, seconds: float
-) -> dict[str, dict[str, float]]:
+def rates(precision: str, *, seconds: float) -> dict[str, dict[str, float]]:
   """The best rate of each library: 'flops' and 'bytes' per second.
 
   Libraries that are missing, or lack the precision, are left out.
   """
   found: dict[str, dict[str, float]] = {'flops': {}, 'bytes': {}}
-  for quantity, maker in (('flops', 'matrix'), ('bytes', 'copy')):
-    for library in ('numpy', 'torch', 'jax'):
-      try:
-        with Worker(
-          f'benchmarks.machine:{maker}',
-          (library, precision),
-          _PEERS.get(library),
-        ) as worker:
-          measured = interleave(
-            {library: worker}, rounds=rounds, seconds=seconds
-          )
-          found[quantity][library] = max(measured[library])
-      except Unavailable:
-        continue
+  for library in _MATRICES:
+    spec = (library, precision, seconds)
+    try:
+      measured = facts('benchmarks.machine:library', spec, _PEERS.get(library))
+    except Unavailable:
+      continue
+    for quantity, rate in measured.items():
+      found[quantity][library] = rate
   return found
 
 
-def matrix(spec: tuple[str, str]) -> tuple[Work, dict[str, Any]]:
-  """Products of square matrices, counted in FLOPs."""
-  library, precision = spec
-  if library == 'numpy':
-    multiply, side = _numpy_matrix(precision)
-  elif library == 'torch':
-    multiply, side = _torch_matrix(precision)
-  else:
-    multiply, side = _jax_matrix(precision)
-  multiply(1)
+def library(spec: tuple[str, str, float]) -> tuple[Work, dict[str, Any]]:
+  """The rates of one library, as facts: there is nothing to repeat.
 
-  def work(repeats: int) -> tuple[float, None]:
-    multiply(repeats)
-    return 2.0 * side**3 * repeats, None
-
-  return work, {}
+  Products of square matrices are counted in FLOPs, copies of a large array in
+  bytes read and written.
+  """
+  name, precision, seconds = spec
+  multiply, side = _MATRICES[name](precision)
+  move, size = _COPIES[name]()
+  return nothing, {
+    'flops': 2.0 * side**3 * _best(multiply, seconds),
+    'bytes': 2.0 * size * _best(move, seconds),
+  }
 
 
-def copy(spec: tuple[str, str]) -> tuple[Work, dict[str, Any]]:
-  """Copies of a large array, counted in bytes read and written."""
-  library, _ = spec
-  if library == 'numpy':
-    move, size = _numpy_copy()
-  elif library == 'torch':
-    move, size = _torch_copy()
-  else:
-    move, size = _jax_copy()
-  move(1)
-
-  def work(repeats: int) -> tuple[float, None]:
-    move(repeats)
-    return 2.0 * size * repeats, None
-
-  return work, {}
+def _best(work: Callable[[int], None], seconds: float) -> float:
+  """Repetitions per second, in the best of some rounds."""
+  work(1)
+  start = time.perf_counter()
+  work(1)
+  once = time.perf_counter() - start
+  repeats = max(1, round(seconds / _ROUNDS / once))
+  best = 0.0
+  for _ in range(_ROUNDS):
+    start = time.perf_counter()
+    work(repeats)
+    best = max(best, repeats / (time.perf_counter() - start))
+  return best
 
 
 def _numpy_matrix(precision: str) -> tuple[Any, int]:
   import numpy as np
 
-  if precision != 'float32':
-    raise Unavailable(f'NumPy has no {precision}')
+  if precision == 'bfloat16':
+    raise Unavailable('NumPy has no bfloat16')
   a = np.ones((_SIDE['cpu'],) * 2, np.float32)
   out = np.empty_like(a)
 
@@ -123,9 +112,9 @@ def _torch_matrix(precision: str) -> tuple[Any, int]:
   import torch
 
   gpu = torch.cuda.is_available()
-  torch.backends.cuda.matmul.allow_tf32 = True  # as its convolutions do
+  torch.backends.cuda.matmul.allow_tf32 = precision == 'tensorfloat32'
   side = _SIDE['gpu' if gpu else 'cpu']
-  dtype = getattr(torch, precision)
+  dtype = torch.bfloat16 if precision == 'bfloat16' else torch.float32
   a = torch.ones(side, side, dtype=dtype, device='cuda' if gpu else 'cpu')
   out = torch.empty_like(a)
 
@@ -143,8 +132,11 @@ def _jax_matrix(precision: str) -> tuple[Any, int]:
   import jax.numpy as jnp
 
   side = _SIDE['cpu' if jax.default_backend() == 'cpu' else 'gpu']
-  a = jnp.ones((side, side), precision)
-  product = jax.jit(jnp.matmul)
+  exact = precision == 'float32'
+  a = jnp.ones((side, side), 'bfloat16' if precision == 'bfloat16' else None)
+  product = jax.jit(
+    functools.partial(jnp.matmul, precision='highest' if exact else None)
+  )
 
   def multiply(repeats: int) -> None:
     for _ in range(repeats):
@@ -202,6 +194,18 @@ def _jax_copy() -> tuple[Any, int]:
     a.block_until_ready()
 
   return move, size
+
+
+_MATRICES: dict[str, Callable[[str], tuple[Any, int]]] = {
+  'numpy': _numpy_matrix,
+  'torch': _torch_matrix,
+  'jax': _jax_matrix,
+}
+_COPIES: dict[str, Callable[[], tuple[Any, int]]] = {
+  'numpy': _numpy_copy,
+  'torch': _torch_copy,
+  'jax': _jax_copy,
+}
 
 
 def _processor() -> str:

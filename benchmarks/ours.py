@@ -17,7 +17,7 @@ from jax import monitoring
 
 from benchmarks import limit, memory
 from benchmarks.cases import Case, config_of
-from benchmarks.rounds import Work
+from benchmarks.rounds import Work, nothing
 from resnet_jax import experiment, main, train
 from resnet_jax.config import checks
 from resnet_jax.console import start_logging
@@ -120,7 +120,7 @@ def first_step(case: Case) -> tuple[Work, dict[str, Any]]:
   first = stepper.timed()
   compiled = compiling
   step = stepper.timed()
-  return _nothing, {
+  return nothing, {
     'init': init,
     'trace': max(0.0, first - compiled - step),
     'compile': compiled,
@@ -137,13 +137,13 @@ def peak_memory(case: Case) -> tuple[Work, dict[str, Any]]:
   stepper.timed()
   memory.reset_peak()
   stepper.steps(2)
-  return _nothing, {'peak': memory.peak() - before}
+  return nothing, {'peak': memory.peak() - before}
 
 
 def about(_: None) -> tuple[Work, dict[str, Any]]:
   """Versions, devices and commit, as a run's environment.json has them."""
   _start()
-  return _nothing, environment.describe()
+  return nothing, environment.describe()
 
 
 class _Stepper:
@@ -215,7 +215,3 @@ def _facts(
     'devices': jax.local_device_count(),
     'device': jax.devices()[0].device_kind,
   }
-
-
-def _nothing(repeats: int) -> tuple[float, None]:
-  raise RuntimeError('there is nothing to repeat')

@@ -221,8 +221,11 @@ def _measure(
         )
       except Unavailable as e:
         row['missing'][name] = e.why
-    rates = interleave(workers, rounds=options.rounds, seconds=options.seconds)
     about = workers[OURS].facts if OURS in workers else {}
+    rates = interleave(workers, rounds=options.rounds, seconds=options.seconds)
+  except Unavailable as e:  # such as for want of memory
+    row['missing'][' or '.join(workers)] = e.why
+    return row
   finally:
     for worker in workers.values():
       worker.close()

@@ -17,7 +17,7 @@ import torch
 
 from benchmarks import memory
 from benchmarks.cases import Case, config_of
-from benchmarks.rounds import Unavailable, Work
+from benchmarks.rounds import Unavailable, Work, nothing
 from benchmarks.torch_cifar import CifarNet, ShortcutA
 from resnet_jax.config.plan import create_model
 from resnet_jax.models.resnet import ResNet
@@ -78,13 +78,13 @@ def peak_memory(case: Case) -> tuple[Work, dict[str, Any]]:
   _timed(step)
   _timed(step)
   peak = torch.cuda.max_memory_allocated() if gpu else memory.process('VmHWM')
-  return _timed_nothing, {'peak': peak - before}
+  return nothing, {'peak': peak - before}
 
 
 def about(_: None) -> tuple[Work, dict[str, Any]]:
   """Versions, and the device."""
   gpu = torch.cuda.is_available()
-  return _timed_nothing, {
+  return nothing, {
     'torch': torch.__version__,
     'threads': torch.get_num_threads(),
     'device': torch.cuda.get_device_name() if gpu else 'cpu',
@@ -173,9 +173,12 @@ def _batch(case: Case) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _precision(case: Case) -> contextlib.AbstractContextManager[Any]:
-  if case.precision == 'float32':
+  rounded = case.precision == 'tensorfloat32'
+  torch.backends.cudnn.allow_tf32 = rounded
+  torch.backends.cuda.matmul.allow_tf32 = rounded
+  if case.precision != 'bfloat16':
     return contextlib.nullcontext()
-  return torch.autocast(_device(), dtype=getattr(torch, case.precision))
+  return torch.autocast(_device(), dtype=torch.bfloat16)
 
 
 def _device() -> str:
@@ -193,7 +196,3 @@ def _timed(work: Callable[[], None]) -> float:
   work()
   _wait()
   return time.perf_counter() - start
-
-
-def _timed_nothing(repeats: int) -> tuple[float, None]:
-  raise RuntimeError('there is nothing to repeat')

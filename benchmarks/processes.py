@@ -1,6 +1,7 @@
 """Commands that are given a time, and asked to save before they are ended."""
 
 import contextlib
+import dataclasses
 import os
 import pathlib
 import signal
@@ -8,6 +9,17 @@ import subprocess
 
 # Seconds that a run gets to save.
 TO_SAVE = 25.0
+
+
+@dataclasses.dataclass
+class NotYet(Exception):
+  """The time of this call is over before the item is done.
+
+  Attributes:
+    advanced: Whether the next call has less to do than this one.
+  """
+
+  advanced: bool
 
 
 def wait(

@@ -147,6 +147,11 @@ def facts(
     return worker.facts
 
 
+def nothing(repeats: int) -> tuple[float, None]:
+  """The work of a subject that has only facts."""
+  raise RuntimeError('there is nothing to repeat')
+
+
 def _serve(pipe: Connection, maker: str, spec: Any) -> None:
   """Makes the subject and repeats its work, until the other end closes.
 

@@ -38,11 +38,10 @@ from importlib import metadata
 from typing import Any
 
 from benchmarks import machine, parts, report
-from benchmarks.cases import config_file
+from benchmarks.cases import PRECISIONS, config_file
 from benchmarks.rounds import facts
 
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'numpy', 'torch', 'torchvision')
-_PRECISIONS = ('float32', 'bfloat16')
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -107,9 +106,7 @@ def measure(
 def _rates(arguments: argparse.Namespace, out: Any) -> dict[str, Any]:
   found = {}
   for precision in arguments.precisions:
-    found[precision] = machine.rates(
-      precision, rounds=3, seconds=arguments.seconds
-    )
+    found[precision] = machine.rates(precision, seconds=arguments.seconds)
     for quantity, unit in (('flops', 'GFLOP/s'), ('bytes', 'GB/s')):
       words = ', '.join(
         f'{name} {rate / 1e9:,.0f}'
@@ -154,8 +151,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
   add('--batches', type=_numbers, default=(),
       help="images of a step; default: the recipe's, and 32 for ImageNet's "
       'networks on a CPU')  # fmt: skip
-  add('--precisions', type=_words(_PRECISIONS), default=('float32',),
-      help='of float32 and bfloat16')  # fmt: skip
+  add('--precisions', type=_words(PRECISIONS), default=('float32',),
+      help='of float32, tensorfloat32 (on GPUs) and bfloat16')  # fmt: skip
   add('--peers', type=_words(parts.PEERS), default=tuple(parts.PEERS),
       help='of eager, malloc (eager, with our settings of malloc) and '
       'compile; or none')  # fmt: skip

@@ -6,7 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from benchmarks import gpu_checks, gpu_day, gpu_items, gpu_summary
+from benchmarks import gpu_checks, gpu_day, gpu_items, gpu_summary, gpu_training
+from benchmarks.processes import newest_step
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_errors_are_relative_and_have_tolerances(tmp_path):
   np.savez(tmp_path / 'right.npz', **right)
   np.savez(tmp_path / 'wrong.npz', **wrong)
   files = str(tmp_path / 'wrong.npz'), str(tmp_path / 'right.npz')
-  found = gpu_checks.compare(*files, 'float32')
+  found = gpu_checks.compare(*files, 'tensorfloat32')
   assert found['errors'] == {'scores': 0, 'step': 0.1, 'statistics': 0}
   assert not found['passed']
   assert gpu_checks.compare(*files, 'bfloat16')['passed']
@@ -86,7 +87,7 @@ def test_an_item_that_fails_twice_is_left(day):
 def test_a_run_goes_on_in_the_next_call(day, monkeypatch):
   item = next(i for i in gpu_items.queue(day) if i.key.startswith('train'))
   workdir = day.out / 'runs' / 'cifar_resnet20-seed0'
-  steps = gpu_items._SHORT_STEPS['cifar_resnet20']
+  steps = gpu_training._SHORT_STEPS['cifar_resnet20']
 
   def cut(process, seconds, *, save):
     """Stops the run by SIGTERM after its first record."""
@@ -99,14 +100,12 @@ def test_a_run_goes_on_in_the_next_call(day, monkeypatch):
     return process.wait()
 
   with monkeypatch.context() as patch:
-    patch.setattr(gpu_items, 'wait', cut)
+    patch.setattr(gpu_training, 'wait', cut)
     gpu_day._do(day, item)
   assert item.key not in day.done
-  assert 0 < gpu_items.newest_step(workdir) < steps
+  assert 0 < newest_step(workdir) < steps
   summary = json.loads((day.out / 'summary.json').read_text())
-  assert summary['running'] == {
-    'cifar_resnet20 seed 0': gpu_items.newest_step(workdir)
-  }
+  assert summary['running'] == {'cifar_resnet20 seed 0': newest_step(workdir)}
   gpu_day._do(day, item)
   assert day.done[item.key]['step'] == steps
   assert (
