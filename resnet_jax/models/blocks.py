@@ -52,11 +52,12 @@ def conv(
 def norm_relu(norm: nn.Module, x: jax.Array, train: bool) -> jax.Array:
   """relu(norm(x)), which is one step in training, see `GroupedBatchNorm`.
 
-  Else the module's own output is that before the ReLU, as Fig. 7 shows it.
+  Where outputs of modules are captured, that of `norm` is the one before the
+  ReLU, as Fig. 7 shows it.
   """
-  if train:
+  if train and not norm.is_mutable_collection('intermediates'):
     return norm(x, use_running_average=False, relu=True)
-  return nn.relu(norm(x, use_running_average=True))
+  return nn.relu(norm(x, use_running_average=not train))
 
 
 @jax.custom_vjp

@@ -170,9 +170,8 @@ def _forward(
   y = _normalize(
     wide, _spread(mean, x), _spread(var + rule.epsilon, x), scale, bias
   )
-  y = y.astype(rule.dtype)
   y = nn.relu(y) if rule.relu else y
-  return (y, (mean, var)), (x, mean, var, scale, bias)
+  return (y.astype(rule.dtype), (mean, var)), (x, mean, var, scale, bias)
 
 
 def _backward(
@@ -192,9 +191,8 @@ def _backward(
     return centered * _spread(rate, x), dy.astype(scale.dtype)
 
   normal, dy = normalized(x, cotangents[0])
-  # Apart, the sums are joined with the mask of the ReLU behind a shortcut.
-  two_sums = _two_sums if rule.relu else _sums_apart
-  sums = two_sums(dy, dy * normal, axes)
+  # Two reductions, which XLA joins with the mask of the ReLU behind a shortcut.
+  sums = dy.sum(axes), (dy * normal).sum(axes)
   # Behind a barrier XLA computes `normalized` again, and keeps it nowhere.
   x, dy, sums = jax.lax.optimization_barrier((x, cotangents[0], sums))
   normal, dy = normalized(x, dy)
@@ -221,14 +219,10 @@ def _two_sums(
       (a, b), (zero, zero), lambda p, q: (p[0] + q[0], p[1] + q[1]), axes
     )
 
-  apart = functools.partial(_sums_apart, axes=axes)
+  def apart(a: jax.Array, b: jax.Array) -> Any:
+    return a.sum(axes), b.sum(axes)
+
   return jax.lax.platform_dependent(a, b, cpu=apart, default=together)
-
-
-def _sums_apart(
-  a: jax.Array, b: jax.Array, axes: tuple[int, ...]
-) -> tuple[jax.Array, jax.Array]:
-  return a.sum(axes), b.sum(axes)
 
 
 def _normalize(
