@@ -173,8 +173,8 @@ def get_config() -> ml_collections.ConfigDict:
   # groups must fit into a part, so that the result stays the same.
   run.microbatches = 1
   # Whether the blocks of a stage that are alike run as one program in a loop,
-  # for the deepest nets on a GPU: it compiles sooner and takes less memory, and
-  # has more kernels. On a CPU convolutions are 10 to 24 times slower in a loop.
+  # which compiles in a time that hardly grows with depth. For the deepest nets
+  # on a GPU: on a CPU convolutions are 10 to 24 times slower in a loop.
   run.scan_blocks = False
   # Duration between two checkpoints; '10 minutes' and the like are allowed,
   # too.

@@ -2,8 +2,6 @@
 
 import functools
 import json
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +11,6 @@ import pytest
 from resnet_jax import models
 from resnet_jax.models.dense import dense_logits
 from tests import command
-
-pytestmark = pytest.mark.usefixtures('quick_compilation')
 
 CLASSES = 5
 
@@ -94,12 +90,6 @@ def test_gradients_logits_and_running_statistics(name, size, overrides):
       for m in (loop, one_by_one)
     )
     assert_equal(*maps)
-
-
-@pytest.mark.parametrize('devices', [1, 4])
-def test_devices_that_share_bn_groups(devices):
-  words = [sys.executable, '-m', 'tests.models.loop_on_devices', str(devices)]
-  subprocess.run(words, cwd=command.ROOT, check=True)
 
 
 def test_it_is_a_loop_of_one_block():
