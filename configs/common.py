@@ -172,10 +172,6 @@ def get_config() -> ml_collections.ConfigDict:
   # Parts of a device's share that are computed in turn, to save memory. BN
   # groups must fit into a part, so that the result stays the same.
   run.microbatches = 1
-  # Whether the blocks of a stage that are alike run as one program in a loop,
-  # which compiles in a time that hardly grows with depth. For the deepest nets
-  # on a GPU: on a CPU convolutions are 10 to 24 times slower in a loop.
-  run.scan_blocks = False
   # Duration between two checkpoints; '10 minutes' and the like are allowed,
   # too.
   run.checkpoint_every = '10 minutes'

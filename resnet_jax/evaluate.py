@@ -10,7 +10,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from resnet_jax.config.plan import compiled_form, views_of
+from resnet_jax.config.plan import views_of
 from resnet_jax.console import Progress
 from resnet_jax.data.feed import Data, Part
 from resnet_jax.models import Network
@@ -27,7 +27,6 @@ class Evaluator:
   """
 
   def __init__(self, config: ml_collections.ConfigDict, data: Data) -> None:
-    self._config = config
     self._data = data
     self.views = views_of(config)
     self.splits = [split for split in data.sizes if split != 'train']
@@ -58,9 +57,7 @@ class Evaluator:
       UserError: too many pictures are damaged, or the data have no such views.
     """
     if model not in self._steps:
-      self._steps[model] = make_score_step(
-        compiled_form(model, self._config), self.views
-      )
+      self._steps[model] = make_score_step(model, self.views)
     return score(
       self._steps[model],
       variables,

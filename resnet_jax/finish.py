@@ -8,7 +8,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from resnet_jax.config.plan import compiled_form
 from resnet_jax.console import Progress
 from resnet_jax.experiment import Experiment
 from resnet_jax.placement import replicate
@@ -89,7 +88,7 @@ def recompute_batch_stats(
     count: How many of the batches that would follow the last step.
   """
   step: Callable[..., Any] = make_batch_stats_step(
-    compiled_form(run.model, run.config), run.feed.make_batch
+    run.model, run.feed.make_batch
   )
   total = replicate(
     jax.tree.map(np.zeros_like, jax.device_get(state.batch_stats))

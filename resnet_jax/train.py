@@ -14,7 +14,6 @@ import ml_collections
 from resnet_jax import experiment, finish, summary
 from resnet_jax.config import checks
 from resnet_jax.config.file import to_json
-from resnet_jax.config.plan import compiled_form
 from resnet_jax.errors import Interrupted, UserError
 from resnet_jax.placement import replicate
 from resnet_jax.runs import (
@@ -107,7 +106,7 @@ def build_step(
 ) -> Callable[..., tuple[TrainState, TrainMetrics]]:
   """The compiled training step of a run, see `step.make_train_step`."""
   return make_train_step(
-    compiled_form(run.model, run.config),
+    run.model,
     run.optimizer,
     run.schedule,
     run.feed.make_batch,

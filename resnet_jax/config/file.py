@@ -83,7 +83,7 @@ def check_overrides(config: ml_collections.ConfigDict, argv: list[str]) -> None:
 
 
 # Fields that configs of version 0.1 and 0.2 lack, with what to take for them.
-_ADDED = {'model.precision': 'float32', 'run.scan_blocks': False}
+_ADDED = {'model.precision': 'float32'}
 
 
 def complete(old: dict[str, Any]) -> dict[str, Any]:

@@ -89,18 +89,6 @@ def create_model(
   return model
 
 
-def compiled_form(
-  model: models.Network, config: ml_collections.ConfigDict
-) -> models.Network:
-  """The network as steps compile it, by `config.run.scan_blocks`.
-
-  It computes the same, with the same variables, but tells less of its layers.
-  """
-  if not isinstance(model, models.ResNet):  # others have no blocks
-    return model
-  return model.clone(scan_blocks=config.run.scan_blocks)
-
-
 def has_bn(config: ml_collections.ConfigDict) -> bool:
   """Whether the network of `config.model` normalizes over examples."""
   return config.model.name not in models.baselines()

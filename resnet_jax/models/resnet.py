@@ -15,7 +15,6 @@ from jax.typing import DTypeLike
 
 from resnet_jax.models import blocks
 from resnet_jax.models.initial import he_normal
-from resnet_jax.models.loop import in_a_loop
 from resnet_jax.models.norm import GroupedBatchNorm
 from resnet_jax.models.precision import Precision, in_precision
 
@@ -197,18 +196,44 @@ class Stage(nn.Module):
     first, *others = (f'block{i + 1}' for i in range(self.size))
     x = block(self.filters, self.stride, name=first)(x, train)
     if self.scan and len(others) > 1 and not self.is_initializing():
-      block = self.block(self.filters, 1, parent=None)
-      trees = {
-        key: [tree[name] for name in others]
-        for key, tree in self.variables.items()
-      }
-      x, batch_stats = in_a_loop(block, trees, x, train, remat=self.remat)
-      for name, tree in zip(others, batch_stats, strict=train):
-        self.put_variable('batch_stats', name, tree)
-      return x
+      return self._in_a_loop(others, x, train)
     for name in others:
       x = block(self.filters, 1, name=name)(x, train)
     return x
+
+  def _in_a_loop(self, names: list[str], x: jax.Array, train: bool) -> jax.Array:
+    """The blocks `names` in turn, over their variables in stacks."""
+    block = self.block(self.filters, 1, parent=None)
+    stacks = {
+      collection: jax.tree.map(
+        lambda *leaves: jnp.stack(leaves), *(tree[name] for name in names)
+      )
+      for collection, tree in self.variables.items()
+    }
+
+    def step(x: jax.Array, variables: Any) -> tuple[jax.Array, Any]:
+      outputs: Any = block.apply(variables, x, train, mutable=['batch_stats'])
+      y, updates = outputs
+      return y, updates if train else None
+
+    policy = None if self.remat else _save_sums
+    step = jax.checkpoint(step, prevent_cse=False, policy=policy)
+    x, updates = jax.lax.scan(step, x, stacks)
+    if train:
+      for i, name in enumerate(names):
+        of_one = jax.tree.map(lambda stack, i=i: stack[i], updates['batch_stats'])
+        self.put_variable('batch_stats', name, of_one)
+    return x
+
+
+def _save_sums(primitive: Any, *_: Any, **__: Any) -> bool:
+  """What a loop keeps for the backward pass: convolutions and BN's sums.
+
+  The rest is computed anew in passes over the maps that read these anyway. A
+  loop would keep more than a program without one, as XLA does not see through
+  it.
+  """
+  return primitive.name in ('conv_general_dilated', 'reduce_sum', 'psum')
 
 
 class StemPool(nn.Module):
