@@ -60,9 +60,8 @@ def dense_logits(
   """
   check(model)
   if isinstance(model, ResNet):
-    # The masks are made where rematerialization or a loop would not let them
-    # out.
-    model = model.clone(remat=False, scan_blocks=False)
+    # The masks are made where rematerialization would not let them out.
+    model = model.clone(remat=False)
   sizes = jnp.asarray(sizes, jnp.int32)
   masks = _Masks(images.shape[1:3], sizes)
 

@@ -37,7 +37,6 @@ _OVERRIDES = (
   'frozen_stages',
   'precision',
   'remat',
-  'scan_blocks',
   'shortcut',
   'stem_pool',
   'version',

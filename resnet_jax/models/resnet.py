@@ -42,10 +42,6 @@ class ResNet(nn.Module):
     zero_init_residual: Whether each block's last BN scale starts at 0 (Goyal et
       al. 2017; not the paper's).
     remat: Whether the backward pass recomputes each block to save memory.
-    scan_blocks: Whether the blocks of a stage behind the first, which are all
-      alike, are one program in a loop. It compiles in the same time at any
-      depth, and computes the same; `init` and the tree of variables do not
-      change. Layers inside the loop cannot be captured or intercepted.
     frozen_stages: Number of stages, from the input, that stay as they are: 1 is
       the stem, 2 the stem and conv2_x, ... No gradient reaches them, and their
       BN uses its running averages.
@@ -68,7 +64,6 @@ class ResNet(nn.Module):
   axis_name: str | None = None
   zero_init_residual: bool = False
   remat: bool = False
-  scan_blocks: bool = False
   frozen_stages: int = 0
   frozen_bn: bool = False
   dtype: DTypeLike = jnp.float32
@@ -105,7 +100,6 @@ class ResNet(nn.Module):
         # Table 1: conv2_x keeps the stem's resolution, the others halve it.
         stride=1 if index == 0 else 2,
         remat=self.remat,
-        scan=self.scan_blocks,
       )
       setattr(self, name, stage)
     wide = jnp.promote_types(self.dtype, jnp.float32)
@@ -177,7 +171,6 @@ class Stage(nn.Module):
     filters: Filters c of each block.
     stride: Stride of the first block; that of the others is 1.
     remat: Whether the backward pass recomputes each block.
-    scan: Whether the blocks behind the first run in a loop.
   """
 
   block: functools.partial[nn.Module]
@@ -185,7 +178,6 @@ class Stage(nn.Module):
   filters: int
   stride: int
   remat: bool
-  scan: bool
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -193,47 +185,10 @@ class Stage(nn.Module):
     if self.remat:  # argument 2 is `train`, after `self` and `x`
       rematerialized = nn.remat(block.func, static_argnums=(2,))
       block = functools.partial(rematerialized, *block.args, **block.keywords)
-    first, *others = (f'block{i + 1}' for i in range(self.size))
-    x = block(self.filters, self.stride, name=first)(x, train)
-    if self.scan and len(others) > 1 and not self.is_initializing():
-      return self._in_a_loop(others, x, train)
-    for name in others:
-      x = block(self.filters, 1, name=name)(x, train)
+    for i in range(self.size):
+      stride = self.stride if i == 0 else 1
+      x = block(self.filters, stride, name=f'block{i + 1}')(x, train)
     return x
-
-  def _in_a_loop(self, names: list[str], x: jax.Array, train: bool) -> jax.Array:
-    """The blocks `names` in turn, over their variables in stacks."""
-    block = self.block(self.filters, 1, parent=None)
-    stacks = {
-      collection: jax.tree.map(
-        lambda *leaves: jnp.stack(leaves), *(tree[name] for name in names)
-      )
-      for collection, tree in self.variables.items()
-    }
-
-    def step(x: jax.Array, variables: Any) -> tuple[jax.Array, Any]:
-      outputs: Any = block.apply(variables, x, train, mutable=['batch_stats'])
-      y, updates = outputs
-      return y, updates if train else None
-
-    policy = None if self.remat else _save_sums
-    step = jax.checkpoint(step, prevent_cse=False, policy=policy)
-    x, updates = jax.lax.scan(step, x, stacks)
-    if train:
-      for i, name in enumerate(names):
-        of_one = jax.tree.map(lambda stack, i=i: stack[i], updates['batch_stats'])
-        self.put_variable('batch_stats', name, of_one)
-    return x
-
-
-def _save_sums(primitive: Any, *_: Any, **__: Any) -> bool:
-  """What a loop keeps for the backward pass: convolutions and BN's sums.
-
-  The rest is computed anew in passes over the maps that read these anyway. A
-  loop would keep more than a program without one, as XLA does not see through
-  it.
-  """
-  return primitive.name in ('conv_general_dilated', 'reduce_sum', 'psum')
 
 
 class StemPool(nn.Module):
