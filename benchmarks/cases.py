@@ -50,8 +50,7 @@ def config_of(case: Case) -> 'ml_collections.ConfigDict':
   config.batch_size = case.batch
   rounded = case.precision == 'tensorfloat32'
   config.model.dtype = 'float32' if rounded else case.precision
-  if 'precision' in config.model:
-    config.model.precision = 'tensorfloat32' if rounded else 'float32'
+  config.model.precision = 'tensorfloat32' if rounded else 'float32'
   config.model.bn_group_size = min(config.model.bn_group_size, case.batch)
   config.dataset.npz = case.data
   config.dataset.crop_size = 0

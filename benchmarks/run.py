@@ -153,7 +153,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
       'networks on a CPU')  # fmt: skip
   add('--precisions', type=_words(PRECISIONS), default=('float32',),
       help='of float32, tensorfloat32 (on GPUs) and bfloat16')  # fmt: skip
-  add('--peers', type=_words(parts.PEERS), default=tuple(parts.PEERS),
+  add('--peers', type=_words(parts.PEERS), default=('eager', 'malloc'),
       help='of eager, malloc (eager, with our settings of malloc) and '
       'compile; or none')  # fmt: skip
   add('--rounds', type=int, default=5, help='turns of each side')

@@ -86,7 +86,7 @@ def evaluate_saved(
         name: {split: result.to_json() for split, result in by_split.items()}
         for name, by_split in results
       },
-      'environment': environment.describe(config.model.precision),
+      'environment': environment.describe(precision=config.model.precision),
     }
     write_json(results_file, content)
     _log.info('%s: all of this', results_file)

@@ -135,7 +135,7 @@ def write_results(
       form: {split: result.to_json() for split, result in by_split.items()}
       for form, by_split in results.items()
     },
-    'environment': environment.describe(run.config.model.precision),
+    'environment': environment.describe(precision=run.config.model.precision),
   }
   write_json(workdir / 'results.json', content)
   if jax.process_index() == 0:

@@ -158,7 +158,7 @@ class Trainer:
     self.best_error = best.meta['error'] if best else float('inf')
 
     write_json(workdir / 'config.json', to_json(run.config))
-    facts = environment.describe(run.config.model.precision)
+    facts = environment.describe(precision=run.config.model.precision)
     write_json(workdir / 'environment.json', facts)
     self.clock = telemetry.Clock(newest.meta.get('seconds') if newest else None)
     self.reporter = telemetry.Reporter(

@@ -36,11 +36,11 @@ def versions() -> str:
   )
 
 
-def describe(precision: str) -> dict[str, Any]:
+def describe(**facts: Any) -> dict[str, Any]:
   """Command, commit, machine, devices and versions, as JSON.
 
   Args:
-    precision: Precision of the network's float32 products.
+    **facts: What else belongs to it, such as the `precision` of a network.
   """
   return {
     'command': ' '.join(sys.argv),
@@ -52,8 +52,8 @@ def describe(precision: str) -> dict[str, Any]:
     'device': jax.devices()[0].device_kind,
     'devices': jax.device_count(),
     'hosts': jax.process_count(),
-    'precision': precision,
     'packages': {name: _version(name) for name in _PACKAGES},
+    **facts,
   }
 
 
