@@ -10,6 +10,12 @@ from resnet_jax import models
 from resnet_jax.models import initial
 
 
+@pytest.fixture(scope='module', autouse=True)
+def programs_of_full_optimization():
+  """Tests before these may have compiled the same draws in another way."""
+  jax.clear_caches()
+
+
 @pytest.mark.parametrize(
   ('name', 'size', 'overrides'),
   [

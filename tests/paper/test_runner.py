@@ -192,7 +192,7 @@ def test_a_target_that_was_cut_ends_with_the_same_records(tmp_path):
   assert metrics.stat().st_mtime_ns == before
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_failed_member_leaves_the_others_unharmed(tmp_path):
   """One folder is another run's; of the other, the record is damaged."""
   code, out = finished(start(tmp_path, *SMALL))
@@ -212,7 +212,7 @@ def test_a_failed_member_leaves_the_others_unharmed(tmp_path):
   assert essence(tmp_path)[name][0] == good[name][0]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_pictures_are_tested_in_all_views_and_together(tmp_path):
   """All stages of Tables 2 to 5 on a small folder, mean image to ensemble."""
   pytest.importorskip('tensorflow')
