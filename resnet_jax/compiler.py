@@ -30,7 +30,9 @@ class Compiled:
   """A function mapped by `jax.pmap`, compiled with this backend's options.
 
   `pmap` itself takes no options. There is a program for each combination of
-  shapes that the function is called with, as in `pmap`.
+  shapes that the function is called with, as in `pmap`. On several hosts `pmap`
+  also makes global arrays of each host's, which its compiled program does not:
+  there the options are not used.
 
   Args:
     mapped: The mapped function.
@@ -41,14 +43,14 @@ class Compiled:
     self._programs: dict[Any, Callable[..., Any]] = {}
 
   def __call__(self, *args: Any) -> Any:
-    if not options(jax.default_backend()):
+    chosen = options(jax.default_backend())
+    if not chosen or jax.process_count() > 1:
       return self._mapped(*args)
     leaves, structure = jax.tree.flatten(args)
     key = structure, tuple((np.shape(x), x.dtype) for x in leaves)
     if key not in self._programs:
-      self._programs[key] = self.lower(*args).compile(
-        compiler_options=options(jax.default_backend())
-      )
+      lowered = self.lower(*args)
+      self._programs[key] = lowered.compile(compiler_options=chosen)
     return self._programs[key](*args)
 
   def lower(self, *args: Any) -> Any:
