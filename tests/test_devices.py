@@ -10,7 +10,7 @@ import pytest
 
 from tests import command
 
-slow = pytest.mark.slow
+slow, long = pytest.mark.slow, pytest.mark.long
 
 # BN groups of 4 lie inside a device's share of 16 examples, even of 4 devices;
 # groups of 8 span two of 4 devices; one group of all 16 spans all.
@@ -19,9 +19,9 @@ CASES = (
   pytest.param(4, 8, 50, marks=slow),
   pytest.param(4, 4, 50, marks=slow),
   pytest.param(4, 0, 50, marks=slow),
-  pytest.param(2, 4, 50, marks=slow),
-  pytest.param(2, 8, 50, marks=slow),
-  pytest.param(2, 0, 50, marks=slow),
+  pytest.param(2, 4, 50, marks=long),
+  pytest.param(2, 8, 50, marks=long),
+  pytest.param(2, 0, 50, marks=long),
 )
 
 

@@ -83,7 +83,7 @@ def test_an_item_that_fails_twice_is_left(day):
   assert '- check cable: failed: the cable is out' in text
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_goes_on_in_the_next_call(day, monkeypatch):
   item = next(i for i in gpu_items.queue(day) if i.key.startswith('train'))
   workdir = day.out / 'runs' / 'cifar_resnet20-seed0'
