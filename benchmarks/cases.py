@@ -51,7 +51,8 @@ def config_of(case: Case) -> 'ml_collections.ConfigDict':
   rounded = case.precision == 'tensorfloat32'
   config.model.dtype = 'float32' if rounded else case.precision
   config.model.precision = 'tensorfloat32' if rounded else 'float32'
-  config.model.bn_group_size = min(config.model.bn_group_size, case.batch)
+  if case.batch % (config.model.bn_group_size or 1):
+    config.model.bn_group_size = 0  # a batch of no whole groups is one group
   config.dataset.npz = case.data
   config.dataset.crop_size = 0
   config.dataset.mean = 'pixel'

@@ -18,7 +18,7 @@ _TITLES = {
   'first': 'First step, seconds',
   'memory': 'Peak memory of training beyond libraries and data, MB',
 }
-_NARROWEST = 120
+_NARROWEST = 130
 _COLOURS = {
   OURS: '#0b6e99',
   EAGER: '#e07b39',
@@ -61,7 +61,7 @@ def table(title: str, rows: Sequence[dict[str, Any]]) -> Table:
   sides = _all_keys(rows, 'sides')
   ratios = _all_keys(rows, 'ratios')
   limited = any('limit' in row for row in rows)
-  found.add_column('network')
+  found.add_column('network', no_wrap=True, min_width=_longest(rows))
   found.add_column('batch', justify='right')
   found.add_column('precision')
   for name in sides:
@@ -152,6 +152,10 @@ def _label(row: dict[str, Any]) -> str:
   what = {'train': 'training', 'eval': 'evaluation'}[row['part']]
   precision = '' if row['precision'] == 'float32' else f', {row["precision"]}'
   return f'{row["network"]}\n{what}, batch {row["batch"]}{precision}'
+
+
+def _longest(rows: Sequence[dict[str, Any]]) -> int:
+  return max(len(row['network']) for row in rows)
 
 
 def _all_keys(rows: Sequence[dict[str, Any]], field: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 A step on a CPU takes hundreds of megabytes and gives them back. By default
 glibc then returns them to the kernel, which maps and clears them again at the
-next step, in pages of 4 kB: a fifth to a third of the time of a step.
+next step, in pages of 4 kB: about a quarter of the time of a step.
 """
 
 import os
