@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.cases import ROOT, Case, config_of
+from benchmarks.processes import newest_step
 from benchmarks.rounds import Work, nothing
 
 # Greatest relative error by kind of arithmetic: that of logits' probabilities
@@ -169,12 +170,12 @@ def resumed(
     raise RuntimeError(
       f'the run that was to be cut ended with code {code}: {command}'
     )
-  stopped_at = _newest(cut).name
+  stopped_at = newest_step(cut)
   _train(cut, words, environment, timeout)
   return {
-    'passed': _hashes(_newest(whole)) == _hashes(_newest(cut)),
-    'stopped_at': int(stopped_at),
-    'steps': int(_newest(cut).name),
+    'passed': _hashes(whole) == _hashes(cut),
+    'stopped_at': stopped_at,
+    'steps': newest_step(cut),
   }
 
 
@@ -205,13 +206,8 @@ def _has_content(file: pathlib.Path) -> bool:
   return file.is_file() and file.stat().st_size > 0
 
 
-def _newest(workdir: pathlib.Path) -> pathlib.Path:
-  folder = workdir / 'checkpoints' / 'latest'
-  steps = [f for f in folder.iterdir() if f.name.isdigit()]
-  return max(steps, key=lambda f: int(f.name))
-
-
-def _hashes(checkpoint: pathlib.Path) -> dict[str, str]:
+def _hashes(workdir: pathlib.Path) -> dict[str, str]:
   from resnet_jax.runs.checkpoint import read_step
 
-  return read_step(checkpoint).meta['hashes']
+  newest = workdir / 'checkpoints' / 'latest' / str(newest_step(workdir))
+  return read_step(newest).meta['hashes']

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 _BATCH = 128
 _TESTED = 256
-# Products of float32 without rounding, which GPUs would do.
-_EXACT = {'JAX_DEFAULT_MATMUL_PRECISION': 'highest'}
 # Words of `benchmarks.run`, by name: first what matters most.
 _TIMINGS = {
   'resnet20': '--networks=cifar_resnet20 --only=train,eval,memory '
@@ -88,10 +86,10 @@ def _check_precision(kind: str) -> Callable[['Day'], dict[str, Any]]:
   """A step in one kind of arithmetic against float64 on the CPU."""
 
   def run(day: 'Day') -> dict[str, Any]:
-    about = _step(day, kind, kind, _EXACT if kind == 'float32' else {})
+    about = _step(day, kind, kind)
     # After the first, which writes the weights that all start from.
     if not (_folder(day) / 'float64.npz').is_file():
-      _step(day, 'float64', 'float64', {'JAX_PLATFORMS': 'cpu'})
+      _step(day, 'float64', 'float64', JAX_PLATFORMS='cpu')
     found = gpu_checks.compare(
       str(_folder(day) / f'{kind}.npz'),
       str(_folder(day) / 'float64.npz'),
@@ -110,11 +108,11 @@ def _check_devices(day: 'Day') -> dict[str, Any]:
   if _BATCH % day.machine['devices']:
     return {'passed': True, 'skipped': 'a batch of 128 cannot be shared out'}
   if on_cpu:
-    about = _step(day, 'several', 'float32', _EXACT, devices=2)
-    _step(day, 'one', 'float32', _EXACT, devices=1)
+    about = _step(day, 'several', 'float32', devices=2)
+    _step(day, 'one', 'float32', devices=1)
   else:
-    about = _step(day, 'several', 'float32', _EXACT)
-    _step(day, 'one', 'float32', _EXACT | {'CUDA_VISIBLE_DEVICES': '0'})
+    about = _step(day, 'several', 'float32')
+    _step(day, 'one', 'float32', CUDA_VISIBLE_DEVICES='0')
   several, one = (str(_folder(day) / f'{n}.npz') for n in ('several', 'one'))
   return gpu_checks.compare(several, one, 'float32') | about
 
@@ -174,9 +172,9 @@ def _step(
   day: 'Day',
   name: str,
   precision: str,
-  environment: dict[str, str],
   *,
   devices: int = 0,
+  **environment: str,
 ) -> dict[str, Any]:
   """Does the step of a check, whose arrays go to NAME.npz."""
   folder = _folder(day)

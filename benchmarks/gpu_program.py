@@ -58,7 +58,9 @@ def run() -> None:
     text = compiled.as_text()
     program = hlo.parse(text)
     found = kernels(program)
-    report = describe(program) | memory(compiled, config, arguments.devices)
+    report = describe(program, found) | memory(
+      compiled, config, arguments.devices
+    )
     report = (
       {
         'config': arguments.config,

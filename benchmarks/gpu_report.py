@@ -10,16 +10,21 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import gpu_target, hlo
-from benchmarks.kernels import Kernel, awaited, kernels
+from benchmarks.kernels import Kernel, awaited
 
 
-def describe(program: hlo.Program) -> dict[str, Any]:
-  """Counts of kernels, bytes, FLOPs and collectives, and the least time."""
+def describe(program: hlo.Program, found: list[Kernel]) -> dict[str, Any]:
+  """Counts of kernels, bytes, FLOPs and collectives, and the least time.
+
+  Args:
+    program: The program.
+    found: Its kernels.
+  """
   counts: collections.Counter[str] = collections.Counter()
   moved: collections.Counter[str] = collections.Counter()
   flops: collections.Counter[str] = collections.Counter()
   bound = 0.0
-  found, inside = kernels(program), awaited(program)
+  inside = awaited(program)
   for k in found:
     counts[k.kind] += k.times
     moved[k.kind] += k.times * k.bytes

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from benchmarks import inputs
-from benchmarks.cases import Case, is_cifar, write_images
+from benchmarks.cases import Case, config_file, is_cifar, write_images
 from benchmarks.limit import Work
 from benchmarks.measure import Rates, ratio
 from benchmarks.rounds import Unavailable, Worker, facts, interleave
@@ -164,7 +164,6 @@ PARTS = {
 
 
 def _cases(options: Options, *, testing: bool) -> Iterator[Case]:
-  from benchmarks.cases import config_file
   from resnet_jax.config.file import load_config
 
   for network in options.networks:

@@ -16,7 +16,6 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
-from types import TracebackType
 from typing import Any
 
 # Work to repeat: the number of times -> amount done, and the seconds that it
@@ -79,12 +78,7 @@ class Worker:
   def __enter__(self) -> 'Worker':
     return self
 
-  def __exit__(
-    self,
-    kind: type[BaseException] | None,
-    error: BaseException | None,
-    traceback: TracebackType | None,
-  ) -> None:
+  def __exit__(self, *_: object) -> None:
     self.close()
 
   def round(self, repeats: int) -> tuple[float, float]:

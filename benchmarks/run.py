@@ -34,12 +34,12 @@ import re
 import sys
 import tempfile
 from collections.abc import Sequence
-from importlib import metadata
 from typing import Any
 
 from benchmarks import machine, parts, report
 from benchmarks.cases import PRECISIONS, config_file
 from benchmarks.rounds import facts
+from resnet_jax.runs.environment import version
 
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'numpy', 'torch', 'torchvision')
 
@@ -66,7 +66,7 @@ def measure(
   """
   described = machine.describe()
   about = facts('benchmarks.ours:about', None)
-  packages = {name: _version(name) for name in _PACKAGES}
+  packages = {name: version(name) for name in _PACKAGES}
   _print_header(described, about, packages, out)
   limited = {'train', 'eval'} & set(arguments.only)
   rates = _rates(arguments, out) if limited else {}
@@ -195,13 +195,6 @@ def _numbers(text: str) -> tuple[int, ...]:
   if not re.fullmatch(r'[1-9]\d*(,[1-9]\d*)*', text):
     raise argparse.ArgumentTypeError(f'{text!r} is no list of numbers')
   return tuple(int(word) for word in text.split(','))
-
-
-def _version(package: str) -> str | None:
-  try:
-    return metadata.version(package)
-  except metadata.PackageNotFoundError:
-    return None
 
 
 if __name__ == '__main__':

@@ -149,7 +149,7 @@ def write_results(
       curves.draw(records, title, workdir / 'curves.png')
     except ImportError as e:
       _log.warning('no curves.png: %s is missing (pip install it)', e.name)
-  _log.info('results.json, per_class-*.csv and curves.png are in %s', workdir)
+  _log.info('the results are in %s', workdir)
   return content
 
 

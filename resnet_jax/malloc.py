@@ -7,6 +7,7 @@ next step, in pages of 4 kB: about a quarter of the time of a step.
 
 import os
 import pathlib
+import platform
 import sys
 
 _TUNABLES = ':'.join(
@@ -37,7 +38,7 @@ def settings() -> dict[str, str]:
   Empty where JAX would compute on something else, where the C library is not
   glibc, and where the user has chosen settings.
   """
-  if 'GLIBC_TUNABLES' in os.environ or not sys.platform.startswith('linux'):
+  if 'GLIBC_TUNABLES' in os.environ or platform.libc_ver()[0] != 'glibc':
     return {}
   on_cpu = os.environ.get('JAX_PLATFORMS') == 'cpu'
   if not on_cpu and any(pathlib.Path(p).exists() for p in _ACCELERATORS):

@@ -8,12 +8,14 @@ import pytest
 from resnet_jax import compiler
 from resnet_jax.models.norm import GroupedBatchNorm
 
+_options = compiler.options
+
 
 @pytest.fixture(autouse=True)
 def fresh_options():
-  compiler.options.cache_clear()
+  _options.cache_clear()
   yield
-  compiler.options.cache_clear()
+  _options.cache_clear()
 
 
 def test_an_option_that_jaxlib_does_not_know_is_left_out(monkeypatch, caplog):
@@ -41,6 +43,14 @@ def test_each_combination_of_shapes_has_a_program_of_its_own():
     np.testing.assert_array_equal(compiled(x), 2 * x)
   for dtype in jnp.int32, jnp.float32:
     assert compiled(jnp.ones((1, 3), dtype)).dtype == dtype
+
+
+def test_the_options_reach_the_compiler(monkeypatch):
+  unknown = {'xla_no_such_option': 'true'}
+  monkeypatch.setattr(compiler, 'options', lambda backend: unknown)
+  compiled = compiler.Compiled(jax.pmap(lambda x: 2 * x))
+  with pytest.raises(jax.errors.JaxRuntimeError, match='xla_no_such_option'):
+    compiled(jnp.ones((1, 3)))
 
 
 # Examples, side and channels of maps of the paper's networks, and odd ones.

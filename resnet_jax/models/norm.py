@@ -67,7 +67,7 @@ class GroupedBatchNorm(nn.Module):
 
     if use_running_average:
       mean, var = running_mean.value, running_var.value
-      y = _normalize(x.astype(wide), mean, var + self.epsilon, scale, bias)
+      y = _normalize(x.astype(wide), mean, var, self.epsilon, scale, bias)
       y = y.astype(self.dtype)
       return nn.relu(y) if relu else y
 
@@ -168,7 +168,7 @@ def _forward(
   mean, square = rule.pool(jax.tree.map(lambda s: s / count, sums))
   var = jnp.maximum(square - jnp.square(mean), 0)
   y = _normalize(
-    wide, _spread(mean, x), _spread(var + rule.epsilon, x), scale, bias
+    wide, _spread(mean, x), _spread(var, x), rule.epsilon, scale, bias
   )
   y = nn.relu(y) if rule.relu else y
   return (y.astype(rule.dtype), (mean, var)), (x, mean, var, scale, bias)
@@ -229,10 +229,11 @@ def _normalize(
   x: jax.Array,
   mean: jax.Array,
   var: jax.Array,
+  epsilon: float,
   scale: jax.Array,
   bias: jax.Array,
 ) -> jax.Array:
-  return (x - mean) * (jax.lax.rsqrt(var) * scale) + bias
+  return (x - mean) * (jax.lax.rsqrt(var + epsilon) * scale) + bias
 
 
 def _spread(values: jax.Array, x: jax.Array) -> jax.Array:

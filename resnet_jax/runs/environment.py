@@ -30,7 +30,7 @@ def versions() -> str:
   return ', '.join(
     [
       f'resnet_jax {resnet_jax.__version__}',
-      *(f'{name} {_version(name)}' for name in names),
+      *(f'{name} {version(name)}' for name in names),
       f'Python {platform.python_version()}',
     ]
   )
@@ -52,7 +52,7 @@ def describe(**facts: Any) -> dict[str, Any]:
     'device': jax.devices()[0].device_kind,
     'devices': jax.device_count(),
     'hosts': jax.process_count(),
-    'packages': {name: _version(name) for name in _PACKAGES},
+    'packages': {name: version(name) for name in _PACKAGES},
     **facts,
   }
 
@@ -72,7 +72,8 @@ def _commit() -> str | None:
   return result.stdout.strip()
 
 
-def _version(package: str) -> str | None:
+def version(package: str) -> str | None:
+  """The installed version of a package; None where it is not installed."""
   try:
     return metadata.version(package)
   except metadata.PackageNotFoundError:
