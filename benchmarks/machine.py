@@ -5,7 +5,7 @@ import os
 import pathlib
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.rounds import Unavailable, Work, facts, nothing
@@ -46,13 +46,20 @@ def busy(load: float) -> str | None:
   )
 
 
-def rates(precision: str, *, seconds: float) -> dict[str, dict[str, float]]:
+def rates(
+  precision: str, *, seconds: float, libraries: Sequence[str]
+) -> dict[str, dict[str, float]]:
   """The best rate of each library: 'flops' and 'bytes' per second.
 
   Libraries that are missing, or lack the precision, are left out.
+
+  Args:
+    precision: One of `cases.PRECISIONS`.
+    seconds: How long each library multiplies, and copies.
+    libraries: Names of _MATRICES.
   """
   found: dict[str, dict[str, float]] = {'flops': {}, 'bytes': {}}
-  for library in _MATRICES:
+  for library in libraries:
     spec = (library, precision, seconds)
     try:
       measured = facts('benchmarks.machine:library', spec, _PEERS.get(library))
@@ -115,7 +122,8 @@ def _torch_matrix(precision: str) -> tuple[Any, int]:
   torch.backends.cuda.matmul.allow_tf32 = precision == 'tensorfloat32'
   side = _SIDE['gpu' if gpu else 'cpu']
   dtype = torch.bfloat16 if precision == 'bfloat16' else torch.float32
-  a = torch.ones(side, side, dtype=dtype, device='cuda' if gpu else 'cpu')
+  # Of noise: a GPU multiplies numbers that are all alike faster.
+  a = torch.randn(side, side, device='cuda' if gpu else 'cpu').to(dtype)
   out = torch.empty_like(a)
 
   def multiply(repeats: int) -> None:
@@ -133,7 +141,8 @@ def _jax_matrix(precision: str) -> tuple[Any, int]:
 
   side = _SIDE['cpu' if jax.default_backend() == 'cpu' else 'gpu']
   exact = precision == 'float32'
-  a = jnp.ones((side, side), 'bfloat16' if precision == 'bfloat16' else None)
+  a = jax.random.normal(jax.random.key(0), (side, side))
+  a = a.astype('bfloat16' if precision == 'bfloat16' else 'float32')
   product = jax.jit(
     functools.partial(jnp.matmul, precision='highest' if exact else None)
   )

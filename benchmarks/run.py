@@ -69,7 +69,7 @@ def measure(
   packages = {name: version(name) for name in _PACKAGES}
   _print_header(described, about, packages, out)
   limited = {'train', 'eval'} & set(arguments.only)
-  rates = _rates(arguments, out) if limited else {}
+  rates = _rates(arguments, about['backend'], out) if limited else {}
   options = parts.Options(
     networks=arguments.networks,
     batches=arguments.batches,
@@ -103,10 +103,16 @@ def measure(
   }
 
 
-def _rates(arguments: argparse.Namespace, out: Any) -> dict[str, Any]:
+def _rates(
+  arguments: argparse.Namespace, backend: str, out: Any
+) -> dict[str, Any]:
+  # NumPy has nothing to say of a GPU.
+  libraries = ('torch', 'jax', *(('numpy',) if backend == 'cpu' else ()))
   found = {}
   for precision in arguments.precisions:
-    found[precision] = machine.rates(precision, seconds=arguments.seconds)
+    found[precision] = machine.rates(
+      precision, seconds=arguments.seconds, libraries=libraries
+    )
     for quantity, unit in (('flops', 'GFLOP/s'), ('bytes', 'GB/s')):
       words = ', '.join(
         f'{name} {rate / 1e9:,.0f}'
