@@ -62,12 +62,17 @@ def norm_relu(norm: nn.Module, x: jax.Array, train: bool) -> jax.Array:
 
 @jax.custom_vjp
 def relu(x: jax.Array) -> jax.Array:
-  """ReLU, whose gradient reads its result and not the sum it was made of."""
-  return nn.relu(x)
+  """ReLU, whose gradient reads its result and not the sum it was made of.
+
+  The result is kept in memory. XLA:CPU would compute it once more for each of
+  its readers, and with it the results of all blocks before it, on which it
+  depends through the shortcuts.
+  """
+  return jax.lax.optimization_barrier(nn.relu(x))
 
 
 def _relu_forward(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-  y = nn.relu(x)
+  y = relu(x)
   return y, y
 
 

@@ -190,9 +190,13 @@ def _backward(
       dy = jnp.where(y > 0, dy, 0)
     return centered * _spread(rate, x), dy.astype(scale.dtype)
 
-  normal, dy = normalized(x, cotangents[0])
+  _, dy = normalized(x, cotangents[0])
   # Two reductions, which XLA joins with the mask of the ReLU behind a shortcut.
-  sums = dy.sum(axes), (dy * normal).sum(axes)
+  # The second is of dy times `x` normalized. Mean and rate come after the sum:
+  # XLA:CPU would write an array of `x` normalized, and one of the rate.
+  dy_sum = dy.sum(axes)
+  product_sum = (dy * x.astype(scale.dtype)).sum(axes)
+  sums = dy_sum, rate * (product_sum - mean * dy_sum)
   # Behind a barrier XLA computes `normalized` again, and keeps it nowhere.
   x, dy, sums = jax.lax.optimization_barrier((x, cotangents[0], sums))
   normal, dy = normalized(x, dy)
