@@ -11,6 +11,7 @@ the gradient with its weight decay.
 """
 
 import dataclasses
+import json
 import pathlib
 import signal
 import subprocess
@@ -146,7 +147,8 @@ def resumed(
 
   Returns:
     `passed`: whether the hashes of all arrays of the last checkpoints are the
-    same; `stopped_at`, the step at which the second was cut; `steps`.
+    same; `repeats`: whether the records of both were the same up to the cut;
+    `stopped_at`, the step at which the second was cut; `steps`.
 
   Raises:
     RuntimeError: a run failed, or ended before it could be cut.
@@ -174,6 +176,7 @@ def resumed(
   _train(cut, words, environment, timeout)
   return {
     'passed': _hashes(whole) == _hashes(cut),
+    'repeats': _losses(whole, stopped_at) == _losses(cut, stopped_at),
     'stopped_at': stopped_at,
     'steps': newest_step(cut),
   }
@@ -204,6 +207,17 @@ def _command(workdir: pathlib.Path, words: list[str]) -> list[str]:
 
 def _has_content(file: pathlib.Path) -> bool:
   return file.is_file() and file.stat().st_size > 0
+
+
+def _losses(workdir: pathlib.Path, steps: int) -> list[float]:
+  """The training losses of the records up to `steps`."""
+  lines = (workdir / 'metrics.jsonl').read_text().splitlines()
+  records = [json.loads(line) for line in lines]
+  return [
+    record['loss']
+    for record in records
+    if record['split'] == 'train' and record['step'] <= steps
+  ]
 
 
 def _hashes(workdir: pathlib.Path) -> dict[str, str]:

@@ -80,6 +80,8 @@ def _checks(done: dict[str, Any]) -> list[str]:
     note = result.get('skipped') or state_of(key, done)
     if 'stopped_at' in result:
       note += f', cut at step {result["stopped_at"]} of {result["steps"]}'
+    if result.get('repeats') is False:
+      note += '; the two differ before the cut'
     lines.append(f'| {key[6:]} | {" | ".join(cells)} | {note} |')
   return [*lines, '']
 

@@ -17,6 +17,7 @@ from resnet_jax.placement import replicate
 from resnet_jax.runs import checkpoint, environment, restore
 from resnet_jax.runs.workdir import write_json
 from resnet_jax.scores import Result, Scores, average, tally
+from resnet_jax.weights import read_checkpoint
 
 _log = logging.getLogger('resnet_jax')
 
@@ -37,8 +38,8 @@ def evaluate_saved(
     config: Where the data are and which views are tested; None takes that of
       the first checkpoint. The networks are those of the checkpoints.
     workdir: The folder of a run.
-    paths: Checkpoints, SERIES/STEP, in place of `workdir`. More than one are an
-      ensemble, too (Table 5).
+    paths: Checkpoints, SERIES/STEP, or files of weights, in place of `workdir`.
+      More than one are an ensemble, too (Table 5).
     per_class: A CSV file to write, for the last that is evaluated.
     results_file: A JSON file to write, for all, with what they depend on.
 
@@ -51,7 +52,7 @@ def evaluate_saved(
   """
   _check_writable('per_class', per_class)
   _check_writable('results', results_file)
-  found = [checkpoint.read_step(path) for path in paths]
+  found = [read_checkpoint(path) for path in paths]
   found = found or _newest_of_each(workdir)
   if config is None:
     config = restore.read_config(found[0])

@@ -44,7 +44,8 @@ _WORKDIR = flags.DEFINE_string(
 _CHECKPOINT = flags.DEFINE_multi_string(
   'checkpoint',
   [],
-  'With --mode=eval: evaluate this checkpoint; given again, an ensemble, too',
+  'With --mode=eval: evaluate this checkpoint or file of weights; given again, '
+  'an ensemble, too',
 )
 _PER_CLASS = flags.DEFINE_string(
   'per_class', None, 'With --mode=eval: a CSV file for the results by class'

@@ -29,9 +29,10 @@ from resnet_jax.errors import UserError
 from resnet_jax.evaluate import score
 from resnet_jax.models import dense
 from resnet_jax.placement import replicate
-from resnet_jax.runs import checkpoint, restore
+from resnet_jax.runs import restore
 from resnet_jax.shell import shell
 from resnet_jax.step import make_score_step
+from resnet_jax.weights import read_checkpoint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +49,8 @@ class Predictor:
   """Classifies pictures with the network of a checkpoint.
 
   Args:
-    path: The checkpoint, SERIES/STEP, of a run or imported.
+    path: The checkpoint, SERIES/STEP, of a run or imported, or a file of
+      weights.
     views: 'single', 'ten_crop' or 'dense', see `data.views.NAMES`.
     batch_size: Pictures at a time; rounded up to a multiple of the devices.
 
@@ -60,7 +62,7 @@ class Predictor:
   def __init__(
     self, path: pathlib.Path, *, views: str = 'single', batch_size: int = 32
   ) -> None:
-    found = checkpoint.read_step(path)
+    found = read_checkpoint(path)
     restored = restore.restore(found)
     crop, _, channels = restored.image_shape
     if channels != 3:
@@ -171,7 +173,12 @@ def run(arguments: Sequence[str] | None = None) -> None:
   parser = argparse.ArgumentParser(
     prog='python -m resnet_jax.predict', description=__doc__.splitlines()[0]
   )
-  parser.add_argument('--checkpoint', required=True, type=pathlib.Path)
+  parser.add_argument(
+    '--checkpoint',
+    required=True,
+    type=pathlib.Path,
+    help='folder SERIES/STEP, or a file of weights',
+  )
   parser.add_argument('--views', choices=NAMES, default='single')
   parser.add_argument('--top', type=int, default=5, help='classes to show')
   parser.add_argument('--batch_size', type=int, default=32)

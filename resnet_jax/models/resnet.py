@@ -16,6 +16,7 @@ from jax.typing import DTypeLike
 from resnet_jax.models import blocks
 from resnet_jax.models.initial import he_normal
 from resnet_jax.models.norm import GroupedBatchNorm
+from resnet_jax.models.pooling import max_pool
 from resnet_jax.models.precision import Precision, in_precision
 
 
@@ -221,7 +222,7 @@ class StemPool(nn.Module):
     else:
       # ceil((n - 3) / 2) + 1 windows: an even n lacks one row, an odd n none.
       sides = tuple((0, 1 - n % 2) for n in x.shape[1:3])
-    return nn.max_pool(x, (3, 3), strides=(2, 2), padding=sides)
+    return max_pool(x, sides)
 
 
 def frozen_params(model: Any) -> Callable[[tuple[str, ...]], bool] | None:

@@ -24,7 +24,12 @@ and imported, only to read its own files; no pickle is ever run.
 
 from resnet_jax.data.normalization import Normalization
 from resnet_jax.weights.architecture import Architecture, detect
-from resnet_jax.weights.checkpoints import export_checkpoint, import_file
+from resnet_jax.weights.checkpoints import (
+  export_checkpoint,
+  import_file,
+  read_checkpoint,
+  read_file,
+)
 from resnet_jax.weights.convert import from_variables, to_variables
 from resnet_jax.weights.files import read, read_metadata, write_safetensors
 
@@ -36,6 +41,8 @@ __all__ = [
   'from_variables',
   'import_file',
   'read',
+  'read_checkpoint',
+  'read_file',
   'read_metadata',
   'to_variables',
   'write_safetensors',

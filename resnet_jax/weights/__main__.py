@@ -39,7 +39,7 @@ def _import(options: argparse.Namespace) -> None:
     network=options.network,
     version=options.version,
     normalization=_normalization(options),
-    class_names=_read_names(options.classes) if options.classes else None,
+    class_names=_class_names(options),
   )
   target = options.folder / '0'
   print(f'{target}: {_describe(found)}')
@@ -50,7 +50,9 @@ def _import(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-  found = checkpoints.export_checkpoint(options.checkpoint, options.file)
+  found = checkpoints.export_checkpoint(
+    options.checkpoint, options.file, class_names=_class_names(options)
+  )
   print(f'{options.file}: {_describe(found)}')
 
 
@@ -104,7 +106,10 @@ def _numbers(flag: str, text: str) -> tuple[float, ...]:
   return values
 
 
-def _read_names(path: pathlib.Path) -> list[str]:
+def _class_names(options: argparse.Namespace) -> list[str] | None:
+  path = options.classes
+  if path is None:
+    return None
   try:
     text = path.read_text(encoding='utf-8')
   except (OSError, UnicodeDecodeError) as e:
@@ -158,12 +163,6 @@ def _parser() -> argparse.ArgumentParser:
       metavar='R,G,B',
       help=f'{name} of pixels from 0 to 1; overrides the one of --pixels',
     )
-  take.add_argument(
-    '--classes',
-    type=pathlib.Path,
-    metavar='FILE',
-    help='names of the classes, one a line in the order of the labels',
-  )
   take.set_defaults(command=_import)
 
   give = commands.add_parser('export', help='write a checkpoint as weights')
@@ -171,12 +170,19 @@ def _parser() -> argparse.ArgumentParser:
     'checkpoint',
     type=pathlib.Path,
     metavar='CHECKPOINT',
-    help='folder SERIES/STEP',
+    help='folder SERIES/STEP, or a file of weights',
   )
   give.add_argument(
     'file', type=pathlib.Path, metavar='FILE.safetensors', help='to write'
   )
   give.set_defaults(command=_export)
+  for command in (take, give):
+    command.add_argument(
+      '--classes',
+      type=pathlib.Path,
+      metavar='FILE',
+      help='names of the classes, one a line in the order of the labels',
+    )
   return parser
 
 

@@ -7,7 +7,6 @@ the metadata of a safetensors file, and the import finds them there again.
 
 import dataclasses
 import hashlib
-import json
 import logging
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -19,8 +18,9 @@ from resnet_jax import models
 from resnet_jax.data.normalization import Normalization
 from resnet_jax.errors import UserError
 from resnet_jax.runs import checkpoint
+from resnet_jax.runs.leaves import flatten, unflatten
 from resnet_jax.runs.restore import NETWORK_FIELDS
-from resnet_jax.weights import architecture, convert, files
+from resnet_jax.weights import architecture, convert, files, metadata
 
 _log = logging.getLogger('resnet_jax')
 
@@ -41,23 +41,33 @@ _CIFAR10_CLASSES = [
 ]
 
 
-def import_file(
+def read_checkpoint(path: str | pathlib.Path) -> checkpoint.Found:
+  """A checkpoint, SERIES/STEP, or a file of weights as if it were imported.
+
+  Raises:
+    UserError: there is none, or it cannot be read, see `import_file`.
+  """
+  path = pathlib.Path(path)
+  if path.is_file() or path.suffix in files.SUFFIXES:
+    return read_file(path)[0]
+  return checkpoint.read_step(path)
+
+
+def read_file(
   path: pathlib.Path,
-  folder: pathlib.Path,
   *,
   network: str | None = None,
   version: str | None = None,
   normalization: Normalization | None = None,
   class_names: Sequence[str] | None = None,
-) -> architecture.Architecture:
-  """Writes the weights in `path` as the checkpoint `folder`/0.
+) -> tuple[checkpoint.Found, architecture.Architecture]:
+  """The weights in `path` as a checkpoint of step 0, and their network.
 
   An argument that is None is taken from the file's metadata, where we wrote
   them; otherwise it has the default below.
 
   Args:
     path: A file that `files.read` reads.
-    folder: Folder of the checkpoint series; made if it is not there.
     network: The network's name; by default the one that `detect` finds.
     version: 'v1' or 'v1.5', bottleneck nets only; by default 'v1.5'.
     normalization: Normalization of pixels; by default ImageNet's mean and std,
@@ -65,23 +75,12 @@ def import_file(
     class_names: The classes in the order of their labels; by default ImageNet's
       for 1000 classes, CIFAR-10's for a CIFAR net of 10, else numbers.
 
-  Returns:
-    The network of the checkpoint.
-
   Raises:
-    UserError: the file cannot be read or belongs to no network here, the number
-      of class names is wrong, or `folder`/0 exists already.
+    UserError: the file cannot be read or belongs to no network here, or the
+      number of class names is wrong.
   """
-  target = folder / '0'
-  if target.exists():
-    raise UserError(
-      f'{target} is there already and was left as it is; name another folder, '
-      f'or remove it'
-    )
-  if folder.exists() and not folder.is_dir():
-    raise UserError(f'{folder} is a file; name a folder for the checkpoint')
   arrays = files.read(path)
-  noted = _Noted.of_file(path)
+  noted = metadata.Noted.of_file(path)
   try:
     found = architecture.detect(arrays, network=network)
     chosen = {'version': version} if version else {}
@@ -95,12 +94,7 @@ def import_file(
   except UserError as e:
     raise UserError(f'{path} as {found.network}: {e}') from e
   names = class_names or noted.class_names or default_class_names(found)
-  if len(names) != found.num_classes:
-    raise UserError(
-      f'there are {len(names)} class names, and the last layer of {path} has '
-      f'{found.num_classes} classes; give one name a line, in the order of the '
-      f'labels'
-    )
+  _check_names(names, found.num_classes, path)
   pixels = normalization or noted.normalization or Normalization.of_imagenet()
   state = variables | {
     'normalization': {'mean': pixels.mean, 'std': pixels.std}
@@ -113,9 +107,37 @@ def import_file(
     'class_names': list(names),
     'data': f'imported from {path.name}, blake2b {digest.hexdigest()}',
   }
+  return checkpoint.Found(0, path, flatten({'state': state}), meta), found
+
+
+def import_file(
+  path: pathlib.Path, folder: pathlib.Path, **arguments: Any
+) -> architecture.Architecture:
+  """Writes the weights in `path` as the checkpoint `folder`/0.
+
+  Args:
+    path: A file that `files.read` reads.
+    folder: Folder of the checkpoint series; made if it is not there.
+    **arguments: Those of `read_file`.
+
+  Returns:
+    The network of the checkpoint.
+
+  Raises:
+    UserError: see `read_file`, or `folder`/0 exists already.
+  """
+  target = folder / '0'
+  if target.exists():
+    raise UserError(
+      f'{target} is there already and was left as it is; name another folder, '
+      f'or remove it'
+    )
+  if folder.exists() and not folder.is_dir():
+    raise UserError(f'{folder} is a file; name a folder for the checkpoint')
+  read, found = read_file(path, **arguments)
   series = checkpoint.Series(folder, keep=None)
   try:
-    series.save(0, {'state': state}, meta)
+    series.save(0, unflatten(read.arrays), read.meta)
     series.wait()
   finally:
     series.close()
@@ -123,7 +145,10 @@ def import_file(
 
 
 def export_checkpoint(
-  path: pathlib.Path, file: pathlib.Path
+  path: pathlib.Path,
+  file: pathlib.Path,
+  *,
+  class_names: Sequence[str] | None = None,
 ) -> architecture.Architecture:
   """Writes the checkpoint `path`, SERIES/STEP, as safetensors for PyTorch.
 
@@ -132,14 +157,20 @@ def export_checkpoint(
   logged where torchvision's own module would compute something else with these
   weights.
 
+  Args:
+    path: The checkpoint, or a file of weights.
+    file: The file to write.
+    class_names: The classes in the order of their labels; by default those of
+      the checkpoint.
+
   Returns:
     The network of the weights.
 
   Raises:
     UserError: there is no such checkpoint, its network has no counterpart in
-      PyTorch, or `file` cannot be written.
+      PyTorch, the number of class names is wrong, or `file` cannot be written.
   """
-  found = checkpoint.read_step(path)
+  found = read_checkpoint(path)
   config = found.meta.get('config', {}).get('model', {})
   if 'name' not in config:
     raise UserError(f'{path} does not say which network it is of')
@@ -159,23 +190,24 @@ def export_checkpoint(
     arrays = convert.from_variables(variables, model)
   except UserError as e:
     raise UserError(f'{path}: {e}') from e
-  metadata = {
-    'format': 'pt',  # PyTorch's libraries require it
-    'model': json.dumps({'name': config['name'], **overrides}),
+  class_names = class_names or found.meta.get('class_names')
+  if class_names:
+    _check_names(class_names, num_classes, path)
+  pixels = {
+    key: found.arrays.get(f'state/normalization/{key}')
+    for key in ('mean', 'std')
   }
-  if 'class_names' in found.meta:
-    metadata['class_names'] = json.dumps(found.meta['class_names'])
-  for key in ('mean', 'std'):
-    x = found.arrays.get(f'state/normalization/{key}')
-    if x is None or x.shape != (3,):
+  for key, x in pixels.items():
+    if x is None or x.shape[-1:] != (3,):
       _log.warning(
-        '%s has no %s of pixels for each of three colours; %s will not say how '
-        'pixels are normalized',
+        '%s has no %s of pixels in three colours; %s will not say how pixels '
+        'are normalized',
         *(path, key, file),
       )
-      continue
-    metadata[key] = json.dumps(x.tolist())
-  files.write_safetensors(file, arrays, metadata)
+  noted = metadata.write(
+    {'name': config['name'], **overrides}, pixels, class_names
+  )
+  files.write_safetensors(file, arrays, noted)
   if model.bottleneck and model.version == 'v1':
     _log.warning(
       'this is a v1 network, with strides on the first 1x1 convolutions; '
@@ -200,39 +232,14 @@ def default_class_names(found: architecture.Architecture) -> list[str]:
   return [str(label) for label in range(found.num_classes)]
 
 
-@dataclasses.dataclass(frozen=True)
-class _Noted:
-  """The metadata that `export_checkpoint` writes; None where there are none."""
-
-  overrides: dict[str, str]
-  normalization: Normalization | None
-  class_names: list[str] | None
-
-  @classmethod
-  def of_file(cls, path: pathlib.Path) -> '_Noted':
-    metadata = files.read_metadata(path)
-    try:
-      noted = {
-        key: json.loads(metadata[key])
-        for key in ('model', 'mean', 'std', 'class_names')
-        if key in metadata
-      }
-      overrides = {
-        key: str(value)
-        for key, value in noted.get('model', {}).items()
-        if key in ('version', 'stem_pool')
-      }
-      pixels = None
-      if 'mean' in noted and 'std' in noted:
-        pixels = Normalization.of_colors(
-          *([float(x) for x in noted[key]] for key in ('mean', 'std'))
-        )
-      labels = noted.get('class_names')
-      labels = None if labels is None else [str(label) for label in labels]
-    except (ValueError, TypeError, AttributeError, UserError):
-      # The metadata of another program.
-      return cls({}, None, None)
-    return cls(overrides, pixels, labels)
+def _check_names(
+  names: Sequence[str], classes: int, path: pathlib.Path
+) -> None:
+  if len(names) != classes:
+    raise UserError(
+      f'there are {len(names)} class names, and the last layer of {path} has '
+      f'{classes} classes; give one name a line, in the order of the labels'
+    )
 
 
 def _create(

@@ -17,6 +17,7 @@ import safetensors.numpy
 from resnet_jax.errors import UserError
 
 _TORCH = ('.pth', '.pt', '.th')
+SUFFIXES = ('.safetensors', '.npz', *_TORCH)
 # Entries of a PyTorch checkpoint that hold weights, in order of preference. The
 # averaged ones of `state_dict_ema` are taken only where there are no others.
 _INSIDE = ('state_dict', 'model', 'state_dict_ema')
@@ -47,7 +48,7 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
   else:
     raise UserError(
       f'{path} ends in {path.suffix or "no suffix"!r}, and weights are read '
-      f'from .safetensors, .npz, {", ".join(_TORCH)}; if it is one of these, '
+      f'from {", ".join(SUFFIXES)}; if it is one of these, '
       f'rename it'
     )
   if not arrays:

@@ -1,0 +1,85 @@
+"""The strings of a safetensors file that say what its weights do not show."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from resnet_jax.data.normalization import Normalization
+from resnet_jax.errors import UserError
+from resnet_jax.weights import files
+
+
+def write(
+  model: Mapping[str, Any],
+  pixels: Mapping[str, np.ndarray | None],
+  class_names: Sequence[str] | None,
+) -> dict[str, str]:
+  """The strings, each JSON.
+
+  Args:
+    model: Name and fields of the network.
+    pixels: `mean` and `std` of pixels; those not of three colours are left out.
+    class_names: The classes in the order of their labels.
+  """
+  found = {
+    'format': 'pt',  # PyTorch's libraries require it
+    'model': json.dumps(dict(model)),
+  }
+  if class_names:
+    found['class_names'] = json.dumps(list(class_names))
+  for key, x in pixels.items():
+    if x is not None and x.shape[-1:] == (3,):
+      found[key] = json.dumps(x.tolist())
+  return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Noted:
+  """What `write` has written; None where a file does not say.
+
+  Attributes:
+    overrides: Fields of the network beside its name.
+    normalization: Normalization of pixels.
+    class_names: The classes in the order of their labels.
+  """
+
+  overrides: dict[str, str]
+  normalization: Normalization | None
+  class_names: list[str] | None
+
+  @classmethod
+  def of_file(cls, path: pathlib.Path) -> 'Noted':
+    found = files.read_metadata(path)
+    try:
+      noted = {
+        key: json.loads(found[key])
+        for key in ('model', 'mean', 'std', 'class_names')
+        if key in found
+      }
+      overrides = {
+        key: str(value)
+        for key, value in noted.get('model', {}).items()
+        if key in ('version', 'stem_pool')
+      }
+      pixels = None
+      if 'mean' in noted and 'std' in noted:
+        pixels = _normalization(noted['mean'], noted['std'])
+      labels = noted.get('class_names')
+      labels = None if labels is None else [str(label) for label in labels]
+    except (ValueError, TypeError, AttributeError, UserError):
+      # The metadata of another program.
+      return cls({}, None, None)
+    return cls(overrides, pixels, labels)
+
+
+def _normalization(mean: Any, std: Any) -> Normalization:
+  """The normalization of a file's metadata; its mean may be an image."""
+  mean = np.asarray(mean, np.float32)
+  if mean.ndim == 3 and np.isfinite(mean).all():
+    colors = Normalization.of_colors(mean.mean((0, 1)).tolist(), std)
+    return Normalization(mean, colors.std)
+  return Normalization.of_colors(mean.tolist(), [float(x) for x in std])
