@@ -190,13 +190,21 @@ def _backward(
       dy = jnp.where(y > 0, dy, 0)
     return centered * _spread(rate, x), dy.astype(scale.dtype)
 
-  _, dy = normalized(x, cotangents[0])
+  normal, dy = normalized(x, cotangents[0])
   # Two reductions, which XLA joins with the mask of the ReLU behind a shortcut.
-  # The second is of dy times `x` normalized. Mean and rate come after the sum:
-  # XLA:CPU would write an array of `x` normalized, and one of the rate.
   dy_sum = dy.sum(axes)
-  product_sum = (dy * x.astype(scale.dtype)).sum(axes)
-  sums = dy_sum, rate * (product_sum - mean * dy_sum)
+
+  def on_cpu(x: jax.Array, dy: jax.Array, normal: jax.Array) -> jax.Array:
+    """Mean and rate come after the sum: XLA:CPU would write maps of them."""
+    return rate * ((dy * x.astype(dy.dtype)).sum(axes) - mean * dy_sum)
+
+  def elsewhere(x: jax.Array, dy: jax.Array, normal: jax.Array) -> jax.Array:
+    return (dy * normal).sum(axes)
+
+  dy_slope_sum = jax.lax.platform_dependent(
+    x, dy, normal, cpu=on_cpu, default=elsewhere
+  )
+  sums = dy_sum, dy_slope_sum
   # Behind a barrier XLA computes `normalized` again, and keeps it nowhere.
   x, dy, sums = jax.lax.optimization_barrier((x, cotangents[0], sums))
   normal, dy = normalized(x, dy)
