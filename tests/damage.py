@@ -236,7 +236,7 @@ def _checkpoint(series: pathlib.Path) -> Kind:
 
 
 def _records(run: pathlib.Path) -> Kind:
-  from resnet_jax.runs.telemetry import read_metrics
+  from resnet_jax.runs.history import read_metrics
 
   run.mkdir()
   file = run / 'metrics.jsonl'
