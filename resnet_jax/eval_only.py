@@ -140,13 +140,13 @@ def _newest_of_each(workdir: pathlib.Path | None) -> list[checkpoint.Found]:
   for folder in folders:
     if folder.is_dir():
       series = checkpoint.Series(folder, keep=None)
-      newest = series.newest()
+      newest = series.newest(required=False)
       series.close()
       if newest is not None:
         found.append(newest)
   if not found:
     raise UserError(
-      f'--workdir {workdir} holds no checkpoints to evaluate; train first with '
-      f'--workdir={workdir} --config=FILE'
+      f'--workdir {workdir} holds no whole checkpoint to evaluate; name the '
+      f'folder of a run, or train first with --workdir={workdir} --config=FILE'
     )
   return found

@@ -18,7 +18,7 @@ from resnet_jax.paper.datasets import PAPER_DATA
 from resnet_jax.paper.results import LayerResponses, Score, number, reading
 from resnet_jax.paper.runs import Run
 from resnet_jax.paper.targets import Target
-from resnet_jax.runs.telemetry import read_metrics
+from resnet_jax.runs.history import read_metrics
 
 
 @dataclasses.dataclass(frozen=True)

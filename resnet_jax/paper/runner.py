@@ -19,7 +19,7 @@ from resnet_jax.paper.processes import Processes, available_cores, locked
 from resnet_jax.paper.results import DamagedError
 from resnet_jax.paper.runs import Run
 from resnet_jax.paper.targets import Target
-from resnet_jax.runs import telemetry
+from resnet_jax.runs.history import read_metrics
 from resnet_jax.runs.workdir import make_workdir
 
 _log = logging.getLogger('resnet_jax')
@@ -201,7 +201,7 @@ class _Todo:
 
 def _step(folder: pathlib.Path) -> int:
   """The last step that a run has recorded."""
-  metrics = telemetry.read_metrics(folder)
+  metrics = read_metrics(folder, warn=False)
   return metrics[-1]['step'] if metrics else 0
 
 

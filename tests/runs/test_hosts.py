@@ -5,7 +5,7 @@ import socket
 import numpy as np
 import pytest
 
-from resnet_jax.runs import checkpoint, telemetry
+from resnet_jax.runs import checkpoint, history
 from tests import command
 from tests.data.streamed.pictures import SMALL, write_folder
 
@@ -65,10 +65,7 @@ def test_two_hosts_of_two_devices_are_one_of_four(tmp_path, request, kind):
   for name, x in one.arrays.items():
     np.testing.assert_allclose(two.arrays[name], x, rtol=1e-6, atol=1e-9)
   errors = [
-    [
-      (r['step'], r['split'], r['error'])
-      for r in telemetry.read_metrics(folder)
-    ]
+    [(r['step'], r['split'], r['error']) for r in history.read_metrics(folder)]
     for folder in (tmp_path / 'one', tmp_path / 'two')
   ]
   assert errors[0] == errors[1]
