@@ -81,6 +81,7 @@ def evaluate_saved(
     content = {
       'config': to_json(config),
       'data': data.fingerprint,
+      'checkpoints': {str(one.path): one.fingerprint for one in found},
       'data_name': data.name,
       'examples': data.sizes,
       'results': {

@@ -236,9 +236,12 @@ class Series:
     )
     try:
       return ocp.CheckpointManager(self.folder, options=options)
-    except OSError as e:
+    except (OSError, ValueError) as e:
+      reason = e.strerror if isinstance(e, OSError) else first_line(e)
+      if any(p.is_file() for p in (self.folder, self.folder.parent)):
+        reason = 'it, or the folder that it is in, is no folder'
       raise UserError(
-        f'checkpoints cannot be kept in {self.folder}: {e.strerror or e}. Name '
+        f'checkpoints cannot be kept in {self.folder}: {reason or e}. Name '
         f'another folder (in training, --workdir=DIR)'
       ) from e
 

@@ -6,7 +6,10 @@ import shutil
 import numpy as np
 import pytest
 
-from resnet_jax.runs import checkpoint
+from resnet_jax import eval_only, experiment, finish
+from resnet_jax.config.file import load_config
+from resnet_jax.placement import replicate
+from resnet_jax.runs import checkpoint, history, lock
 from tests import command
 from tests.command import arguments, refused
 
@@ -147,6 +150,98 @@ def test_a_foreign_checkpoint(digits_npz, workdir):
   before = content(workdir)
   refused(*arguments(digits_npz, workdir), telling=['none', 'steps 7'])
   assert content(workdir) == before
+
+
+def lose_latest(workdir):
+  shutil.rmtree(workdir / 'checkpoints' / 'latest')
+
+
+def empty_latest(workdir):
+  lose_latest(workdir)
+  (workdir / 'checkpoints' / 'latest').mkdir()
+
+
+def replace_latest(workdir):
+  lose_latest(workdir)
+  (workdir / 'checkpoints' / 'latest').write_text('a file')
+
+
+def replace_checkpoints(workdir):
+  shutil.rmtree(workdir / 'checkpoints')
+  (workdir / 'checkpoints').write_text('a file')
+
+
+@pytest.mark.parametrize(
+  ('damage', 'telling'),
+  [
+    (lose_latest, ['results of a run', 'latest no checkpoint', 'Put the']),
+    (empty_latest, ['results of a run', 'latest no checkpoint', 'Put the']),
+    (replace_latest, ['latest', 'is no folder']),
+    (replace_checkpoints, ['latest', 'is no folder']),
+  ],
+)
+def test_results_without_their_checkpoint(digits_npz, workdir, damage, telling):
+  damage(workdir)
+  before = content(workdir)
+  refused(*arguments(digits_npz, workdir), telling=telling)
+  assert content(workdir) == before
+
+
+def test_records_without_their_checkpoint(digits_npz, workdir):
+  before = (workdir / 'metrics.jsonl').read_bytes()
+  shutil.rmtree(workdir / 'checkpoints' / 'latest')
+  (workdir / 'results.json').unlink()
+  out = command.run_well(
+    *arguments(digits_npz, workdir, '--config.duration=10')
+  )
+  assert 'training begins at step 0' in out
+  assert (workdir / 'metrics.jsonl.old').read_bytes() == before
+  assert history.read_metrics(workdir)[-1]['step'] == 10
+  assert (workdir / 'checkpoints' / 'recomputed.old' / '30').is_dir()
+
+
+def best_of(workdir, damage):
+  """A best checkpoint with the bytes of another, damaged; None: a file."""
+  best = workdir / 'checkpoints' / 'best'
+  shutil.rmtree(best)
+  if damage is None:
+    best.write_text('a file')
+    return
+  shutil.copytree(workdir / 'checkpoints' / 'latest' / '25', best / '25')
+  damage(best / '25')
+
+
+@pytest.mark.parametrize(
+  ('damage', 'aside'), [(flip_a_bit, 'best/25.damaged'), (None, 'best.damaged')]
+)
+def test_a_damaged_best_blocks_nothing(digits_npz, workdir, damage, aside):
+  best_of(workdir, damage)
+  out = command.run_well(*arguments(digits_npz, workdir))
+  assert 'resumed at step 30' in out
+  assert f'is now {aside.split("/")[-1]}' in out
+  assert (workdir / 'checkpoints' / aside).exists()
+
+
+def test_a_damaged_best_does_not_block_evaluation(workdir):
+  best_of(workdir, lose_meta)
+  found = eval_only._newest_of_each(workdir)
+  assert [one.path.parent.name for one in found] == ['latest', 'recomputed']
+
+
+def test_a_best_that_is_damaged_at_the_end(digits_npz, workdir):
+  """It was whole at the start: the results lack it, and the run ends well."""
+  config = load_config('configs/digits_resnet20.py')
+  fields = {'dataset.npz': str(digits_npz), 'model.name': 'cifar_resnet8'}
+  config.update_from_flattened_dict(fields | {'bn_recompute_batches': 1})
+  run = experiment.build(config)
+  best_of(workdir, flip_a_bit)
+  series = checkpoint.Series(workdir / 'checkpoints' / 'best', keep=1)
+  state = replicate(run.initial_state())
+  with lock.hold(workdir) as held:
+    results = finish.evaluate_final(run, state, held=held, best=series)
+  series.close()
+  assert results.keys() == {'running', 'recomputed'}
+  assert (workdir / 'checkpoints' / 'best' / '25.damaged').is_dir()
 
 
 def test_records_that_are_none_do_not_matter(digits_npz, workdir):
