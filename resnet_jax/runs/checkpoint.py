@@ -234,16 +234,19 @@ class Series:
       cleanup_tmp_directories=self._writing,
       enable_async_checkpointing=True,
     )
+    for path in (self.folder, self.folder.parent):
+      if path.exists() and not path.is_dir():  # Orbax takes it for empty
+        raise self._not_opened(f'{path} is no folder')
     try:
       return ocp.CheckpointManager(self.folder, options=options)
-    except (OSError, ValueError) as e:
-      reason = e.strerror if isinstance(e, OSError) else first_line(e)
-      if any(p.is_file() for p in (self.folder, self.folder.parent)):
-        reason = 'it, or the folder that it is in, is no folder'
-      raise UserError(
-        f'checkpoints cannot be kept in {self.folder}: {reason or e}. Name '
-        f'another folder (in training, --workdir=DIR)'
-      ) from e
+    except OSError as e:
+      raise self._not_opened(e.strerror or str(e)) from e
+
+  def _not_opened(self, reason: str) -> UserError:
+    return UserError(
+      f'checkpoints cannot be kept in {self.folder}: {reason}. Name another '
+      f'folder (in training, --workdir=DIR)'
+    )
 
   def _not_written(self, error: Exception) -> UserError:
     # The system's own reason stands at the end of what the layers add.
