@@ -24,7 +24,7 @@ def free_port():
 def on_two_hosts(workdir, words_of_hosts):
   """Runs the command once a host, and returns exit codes and all output."""
   coordinator = f'--coordinator=127.0.0.1:{free_port()}'
-  hosts = [
+  processes = [
     command.start(
       *words,
       f'--workdir={workdir}',
@@ -37,13 +37,13 @@ def on_two_hosts(workdir, words_of_hosts):
   ]
   ended = []
   try:
-    for host in hosts:
-      out, err = host.communicate(timeout=300)
-      ended.append((host.returncode, out + err))
+    for process in processes:
+      out, err = process.communicate(timeout=300)
+      ended.append((process.returncode, out + err))
   finally:  # of two that wait for each other
-    for host in hosts:
-      host.kill()
-      host.communicate()
+    for process in processes:
+      process.kill()
+      process.communicate()
   return ended
 
 
@@ -137,9 +137,9 @@ def test_the_host_and_the_fact_are_named(monkeypatch, other, telling):
 
 def test_all_hosts_end_where_one_fails(monkeypatch):
   gather_from_two(monkeypatch, {'error': 'no such data'})
-  with pytest.raises(UserError, match='host 1 of 2: no such data'):
-    with hosts.agreeing():
-      pass
+  refusal = pytest.raises(UserError, match='host 1 of 2: no such data')
+  with refusal, hosts.agreeing():
+    pass
   told = gather_from_two(monkeypatch, {'facts': {}})
   with pytest.raises(ZeroDivisionError), hosts.agreeing():
     raise ZeroDivisionError('ours')
