@@ -147,7 +147,7 @@ def _newest_of_each(workdir: pathlib.Path | None) -> list[checkpoint.Found]:
         found.append(newest)
   if not found:
     raise UserError(
-      f'--workdir {workdir} holds no whole checkpoint to evaluate; name the '
+      f'--workdir {workdir} holds no checkpoints that are whole; name the '
       f'folder of a run, or train first with --workdir={workdir} --config=FILE'
     )
   return found
