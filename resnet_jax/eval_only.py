@@ -81,6 +81,7 @@ def evaluate_saved(
     content = {
       'config': to_json(config),
       'data': data.fingerprint,
+      'checkpoints': {str(one.path): one.fingerprint for one in found},
       'data_name': data.name,
       'examples': data.sizes,
       'results': {
@@ -140,13 +141,13 @@ def _newest_of_each(workdir: pathlib.Path | None) -> list[checkpoint.Found]:
   for folder in folders:
     if folder.is_dir():
       series = checkpoint.Series(folder, keep=None)
-      newest = series.newest()
+      newest = series.newest(required=False)
       series.close()
       if newest is not None:
         found.append(newest)
   if not found:
     raise UserError(
-      f'--workdir {workdir} holds no checkpoints to evaluate; train first with '
-      f'--workdir={workdir} --config=FILE'
+      f'--workdir {workdir} holds no checkpoints that are whole; name the '
+      f'folder of a run, or train first with --workdir={workdir} --config=FILE'
     )
   return found

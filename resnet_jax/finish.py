@@ -11,9 +11,9 @@ import numpy as np
 from resnet_jax.console import Progress
 from resnet_jax.experiment import Experiment
 from resnet_jax.placement import replicate
-from resnet_jax.runs import checkpoint, curves, environment, telemetry
+from resnet_jax.runs import checkpoint, curves, environment, history, lock
 from resnet_jax.runs.leaves import fill
-from resnet_jax.runs.workdir import write_json
+from resnet_jax.runs.workdir import clear_folder, write_json
 from resnet_jax.scores import Result
 from resnet_jax.state import TrainMetrics, TrainState
 from resnet_jax.step import make_batch_stats_step
@@ -35,7 +35,7 @@ def evaluate_final(
   run: Experiment,
   state: TrainState,
   *,
-  workdir: pathlib.Path,
+  held: lock.Hold,
   best: checkpoint.Series,
 ) -> dict[str, BySplit]:
   """Evaluates the end of a run in each of its forms.
@@ -45,7 +45,7 @@ def evaluate_final(
   Args:
     run: The run.
     state: The state after the last step, on the devices.
-    workdir: The run's folder.
+    held: The run's folder, locked.
     best: The series of the best checkpoint by validation error.
 
   Returns:
@@ -53,18 +53,23 @@ def evaluate_final(
   """
   results = {'running': _evaluate(run, state)}
   count = run.config.bn_recompute_batches
-  if count and state.batch_stats:  # some networks have no BN
+  moving = state.batch_stats and not run.config.finetune.frozen_bn
+  if count and moving:  # some networks have no BN
     _log.info('recomputing BN statistics over %d training batches', count)
     state = state.replace(batch_stats=recompute_batch_stats(run, state, count))
     results['recomputed'] = _evaluate(run, state)
-    folder = workdir / 'checkpoints' / 'recomputed'
+    held.check()
+    folder = held.workdir / 'checkpoints' / 'recomputed'
+    clear_folder(folder)
     series = checkpoint.Series(folder, keep=1)
     bundle = {'state': state, 'metrics': replicate(TrainMetrics.empty())}
     series.save(run.plan.steps, bundle, run.meta())
     series.wait()
     series.close()
   best.wait()
-  if found := best.newest():  # with its BN statistics of that step
+  found = best.newest(required=False)
+  best.set_aside_after(found.step if found else -1)
+  if found:  # with its BN statistics of that step
     bundle = {'state': jax.device_get(state), 'metrics': TrainMetrics.empty()}
     bundle = fill(bundle, found.arrays, found.path)
     results['best'] = _evaluate(run, replicate(bundle['state']))
@@ -144,7 +149,7 @@ def write_results(
       file = workdir / f'per_class-{split}.csv'
       result.write_csv(file, run.data.class_names)
     title = f'{run.config.model.name}, {run.data.name}'
-    records = telemetry.read_metrics(workdir)
+    records = history.read_metrics(workdir)
     try:
       curves.draw(records, title, workdir / 'curves.png')
     except ImportError as e:

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import ml_collections
 
-from resnet_jax import experiment, finish, summary
+from resnet_jax import experiment, finish, start, summary
 from resnet_jax.config import checks
 from resnet_jax.config.file import to_json
 from resnet_jax.errors import Interrupted, UserError
@@ -19,13 +19,12 @@ from resnet_jax.placement import replicate
 from resnet_jax.runs import (
   checkpoint,
   environment,
-  finetune,
-  restore,
-  resume,
+  hosts,
+  lock,
   telemetry,
 )
 from resnet_jax.runs.interruption import Cadence, StopSignals
-from resnet_jax.runs.workdir import check_space, make_workdir, write_json
+from resnet_jax.runs.workdir import make_workdir, write_json
 from resnet_jax.state import NEVER, TrainMetrics, TrainState
 from resnet_jax.step import make_train_step
 
@@ -49,30 +48,24 @@ def train(
     UserError: something the user can mend; what was saved before stays.
     Interrupted: SIGTERM or SIGINT; everything is saved.
   """
-  checks.check(config)
-  make_workdir(workdir)
-  series = checkpoint.Series(
-    workdir / 'checkpoints' / 'latest', keep=config.run.checkpoints_kept
-  )
-  newest = series.newest()
-  origin = finetune.find_origin(config, newest)
-  if origin:
-    config = restore.with_network_of(config, origin)
-  same_as = None if config.run.resume_changed else newest
-  if same_as:  # before the data are loaded
-    resume.check_same_config(config, same_as)
-  run = experiment.build(config, origin)
-  _log.info('%s', summary.describe(run))
-  if same_as:
-    resume.check_same_data(run.data.fingerprint, same_as)
-  trainer = Trainer(run, workdir, series, newest)
-  try:
-    _loop(trainer)
-    return trainer.finish()
-  except UserError:
-    with contextlib.suppress(UserError):
-      trainer.close()  # what is being written may still become whole
-    raise
+  with contextlib.ExitStack() as stack:
+    with hosts.agreeing() as facts:
+      checks.check(config)
+      make_workdir(workdir)
+      held = stack.enter_context(lock.hold(workdir))
+      facts |= start.config_facts(config)
+    with hosts.agreeing() as facts:
+      run, series, newest = start.prepare(config, workdir)
+      facts |= start.run_facts(run, newest)
+    _log.info('%s', summary.describe(run))
+    trainer = Trainer(run, held, series, newest)
+    try:
+      _loop(trainer)
+      return trainer.finish()
+    except UserError:
+      with contextlib.suppress(UserError):
+        trainer.close()  # what is being written may still become whole
+      raise
 
 
 def _loop(trainer: 'Trainer') -> None:
@@ -122,7 +115,7 @@ class Trainer:
 
   Args:
     run: The parts of the run.
-    workdir: A folder that can be written to.
+    held: The folder of the run, locked.
     latest: The series of checkpoints to resume from.
     newest: The checkpoint to resume from now, if there is one.
 
@@ -134,41 +127,34 @@ class Trainer:
   def __init__(
     self,
     run: experiment.Experiment,
-    workdir: pathlib.Path,
+    held: lock.Hold,
     latest: checkpoint.Series,
     newest: checkpoint.Found | None,
   ) -> None:
     self.run = run
-    self.workdir = workdir
+    self.held = held
     self.latest = latest
-    # A resumed run has its weights already.
-    state = run.initial_state() if newest else run.first_state()
-    metrics = TrainMetrics.empty()
-    kept = run.config.run.checkpoints_kept
-    # Besides those kept: one being written, the best, and the recomputed one.
-    check_space(workdir, state, copies=kept + 3)
-    if newest:
-      state, metrics = resume.resume(
-        latest, newest, state, metrics, steps=run.plan.steps
-      )
+    state, metrics = start.first_state(run, held.workdir, newest)
     self.first_step = int(state.step)
-    self.best = checkpoint.Series(workdir / 'checkpoints' / 'best', keep=1)
-    best = self.best.newest()
+    self.best, best = start.make_way(held, latest, newest)
     self.best_step = best.step if best else None
     self.best_error = best.meta['error'] if best else float('inf')
+    if newest:
+      of = f'{run.plan.steps:,}'
+      _log.info('resumed at step %s of %s', f'{newest.step:,}', of)
 
-    write_json(workdir / 'config.json', to_json(run.config))
-    facts = environment.describe(precision=run.config.model.precision)
-    write_json(workdir / 'environment.json', facts)
     self.clock = telemetry.Clock(newest.meta.get('seconds') if newest else None)
     self.reporter = telemetry.Reporter(
-      workdir,
+      held.workdir,
       first_step=self.first_step,
       steps=run.plan.steps,
       batch_size=run.config.batch_size,
       clock=self.clock,
       tensorboard=run.config.run.tensorboard,
     )
+    write_json(held.workdir / 'config.json', to_json(run.config))
+    described = environment.describe(precision=run.config.model.precision)
+    write_json(held.workdir / 'environment.json', described)
     self.cadence = Cadence(run.plan, agree_every=run.config.run.log_every)
     self._no_metrics = replicate(TrainMetrics.empty())
     self._state, self._metrics = replicate((state, metrics))
@@ -195,7 +181,9 @@ class Trainer:
 
   def record(self, done: int) -> None:
     """Records the steps since the last record; `done` steps are done."""
-    self.reporter.train(done, self._values(done))
+    values = self._values(done)
+    self.held.check()
+    self.reporter.train(done, values)
     self._metrics = self._no_metrics
     if self._warming_up and int(self._state.schedule.warmup_end) >= 0:
       self._warming_up = False
@@ -224,6 +212,7 @@ class Trainer:
     if self._watched == 'validation' and result.error < self.best_error:
       self.best_step, self.best_error = done, result.error
       with self.clock('save'):
+        self.held.check()
         meta = self._meta() | {'error': result.error}
         self.best.save(done, self._bundle(), meta)
 
@@ -231,6 +220,7 @@ class Trainer:
     """Saves a checkpoint to resume from, unless the loss is not finite."""
     with self.clock('save'):
       self._check_finite(done)
+      self.held.check()
       self.latest.save(done, self._bundle(), self._meta())
     self.cadence.saved()
 
@@ -238,17 +228,20 @@ class Trainer:
     """Evaluates the end result in all its forms, and writes it down."""
     with self.clock('eval'):
       results = finish.evaluate_final(
-        self.run, self._state, workdir=self.workdir, best=self.best
+        self.run, self._state, held=self.held, best=self.best
       )
     meta = self._meta()
     self.close()
-    return finish.write_results(
+    self.held.check()
+    content = finish.write_results(
       self.run,
       results,
       meta,
-      workdir=self.workdir,
-      best_step=self.best_step,
+      workdir=self.held.workdir,
+      best_step=self.best_step if 'best' in results else None,
     )
+    self.held.check()
+    return content
 
   def close(self) -> None:
     """Waits for what is being written."""

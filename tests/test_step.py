@@ -4,10 +4,12 @@ import jax
 import numpy as np
 import pytest
 
-from resnet_jax import experiment, train
+from resnet_jax import experiment, finish, train
 from resnet_jax.config import checks
 from resnet_jax.config.file import load_config
+from resnet_jax.errors import UserError
 from resnet_jax.placement import replicate
+from resnet_jax.runs import checkpoint, lock
 from resnet_jax.runs.leaves import flatten
 from resnet_jax.state import TrainMetrics
 
@@ -58,3 +60,36 @@ def test_frozen_bn_and_stages_stay(digits_npz):
       norm = '/bn' in name
       same = np.array_equal(x, frozen[name])
       assert same == (norm or name.startswith('state/params/conv1/')), name
+
+
+def test_frozen_bn_has_no_groups(digits_npz):
+  """Groups of 7 fit neither a batch of 16 nor a part of it."""
+  parts = {'model.bn_group_size': 7, 'run.microbatches': 2}
+  frozen = {'finetune.frozen_bn': True}
+  state = after(digits_npz, steps=1, **parts, **frozen)
+  assert state['state/step'] == 1
+  with pytest.raises(UserError, match='BN groups of 7'):
+    after(digits_npz, **parts)
+
+
+@pytest.mark.parametrize(
+  ('frozen', 'forms'), [(True, ['running']), (False, ['running', 'recomputed'])]
+)
+def test_frozen_bn_is_not_recomputed(
+  digits_npz, tmp_path, monkeypatch, frozen, forms
+):
+  monkeypatch.setattr(finish, '_evaluate', lambda *_: {})
+  monkeypatch.setattr(
+    finish, 'recompute_batch_stats', lambda _, state, count: state.batch_stats
+  )
+  config = load_config('configs/digits_resnet20.py')
+  config.dataset.npz = str(digits_npz)
+  config.model.name = 'cifar_resnet8'
+  config.bn_recompute_batches = 2
+  config.finetune.frozen_bn = frozen
+  run = experiment.build(config)
+  best = checkpoint.Series(tmp_path / 'best', keep=1)
+  with lock.hold(tmp_path) as held:
+    state = replicate(run.initial_state())
+    results = finish.evaluate_final(run, state, held=held, best=best)
+  assert list(results) == forms

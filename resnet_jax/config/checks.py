@@ -71,7 +71,9 @@ def check_devices(config: ml_collections.ConfigDict, devices: int) -> None:
     UserError: with the arithmetic, and the batch sizes nearby that would do.
   """
   batch = config.batch_size
-  group = config.model.bn_group_size if has_bn(config) else 0
+  # Frozen BN takes no statistics of a batch, so groups mean nothing.
+  moving = has_bn(config) and not config.finetune.frozen_bn
+  group = config.model.bn_group_size if moving else 0
   if batch % devices:
     below = batch // devices * devices
     raise UserError(
@@ -99,7 +101,6 @@ def check_devices(config: ml_collections.ConfigDict, devices: int) -> None:
       f'config.run.microbatches is {parts}, which does not divide the {share} '
       f'examples of a device (config.batch_size {batch} on {devices} devices)'
     )
-  moving = has_bn(config) and not config.finetune.frozen_bn
   if parts > 1 and moving and (share // parts) % (group or batch):
     raise UserError(
       f'config.run.microbatches {parts} leaves {share // parts} examples of a '

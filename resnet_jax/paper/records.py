@@ -15,10 +15,17 @@ from typing import Any
 from resnet_jax.config.file import result_changes, to_json
 from resnet_jax.errors import UserError
 from resnet_jax.paper.datasets import PAPER_DATA
-from resnet_jax.paper.results import LayerResponses, Score, number, reading
+from resnet_jax.paper.results import (
+  DamagedError,
+  LayerResponses,
+  Score,
+  number,
+  reading,
+)
 from resnet_jax.paper.runs import Run
 from resnet_jax.paper.targets import Target
-from resnet_jax.runs.telemetry import read_metrics
+from resnet_jax.runs.history import read_metrics
+from resnet_jax.runs.meta import fingerprint_at
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +73,7 @@ class Record:
     """The score on `views`; None where they have not been tested.
 
     Raises:
-      DamagedError: the file is damaged.
+      DamagedError: the file is damaged, or of other weights.
       UserError: it is of another run, or of other views.
     """
     file = self.folder / f'results-{views}.json'
@@ -74,6 +81,7 @@ class Record:
       return None
     with reading(file) as content:
       _check_same(file, content['config'], self.run, views)
+      _check_fresh(file, content.get('checkpoints'), [self.folder])
       (by_split,) = content['results'].values()  # of one network
       return Score.parse(by_split[self.split])
 
@@ -81,7 +89,7 @@ class Record:
     """The responses of layers; None where they have not been measured.
 
     Raises:
-      DamagedError: the file is damaged, or of another run.
+      DamagedError: the file is damaged, or of another run or other weights.
     """
     file = self.folder / 'responses.json'
     if not file.exists():
@@ -90,6 +98,9 @@ class Record:
       own = self.run.configuration().model.name, self.step
       if (content['network'], content['step']) != own:
         raise ValueError(f'it is not of {self.run.name}')
+      if 'checkpoint' in content:
+        measured = {'': content['checkpoint']}
+        _check_fresh(file, measured, [self.folder])
       return LayerResponses.parse(content)
 
 
@@ -122,14 +133,14 @@ def ensemble_file(
 
 
 def ensemble(
-  root: pathlib.Path, target: str, runs: Sequence[Run]
+  root: pathlib.Path, target: Target, runs: Sequence[Run]
 ) -> Score | None:
   """The score of `runs` together; None where they have not been tested.
 
   Raises:
-    DamagedError: the file is damaged, or of other runs.
+    DamagedError: the file is damaged, or of other runs, weights or tests.
   """
-  file = ensemble_file(root, target, runs)
+  file = ensemble_file(root, target.name, runs)
   if not file.exists():
     return None
   with reading(file) as content:
@@ -138,7 +149,22 @@ def ensemble(
     parts = {part for path in results for part in pathlib.Path(path).parts}
     if not parts >= {run.name for run in runs}:
       raise ValueError('it is not of these networks')
+    changes = _changes(content['config'], runs[0], target.views)
+    if changes:
+      raise DamagedError(file, f'was tested otherwise: {"; ".join(changes)}')
+    folders = [root / run.name for run in runs]
+    _check_fresh(file, content.get('checkpoints'), folders)
     return Score.parse(results['ensemble']['validation'])
+
+
+def last_checkpoint(folder: pathlib.Path) -> pathlib.Path | None:
+  """The checkpoint that a run ends with; BN recomputed, if it was."""
+  for series in ('recomputed', 'latest'):
+    paths = (folder / 'checkpoints' / series).glob('*')
+    steps = [path for path in paths if path.name.isdigit()]
+    if steps:
+      return max(steps, key=lambda path: int(path.name))
+  return None
 
 
 def missing(
@@ -189,6 +215,18 @@ def _check_same(
   file: pathlib.Path, config: Any, run: Run, views: str | None = None
 ) -> None:
   """Refuses the config of another run, or of a test on other views."""
+  words = _changes(config, run, views)
+  if words:
+    if len(words) > 3:
+      words[3:] = [f'and {len(words) - 3} more']
+    raise UserError(
+      f'{file} is not of {run.name}: {"; ".join(words)}. Move the folder away, '
+      f'or keep these runs elsewhere with --runs=DIR'
+    )
+
+
+def _changes(config: Any, run: Run, views: str | None) -> list[str]:
+  """Words for each field of `config` that is not as `run` has it."""
   expected = run.configuration()
   if views:
     expected.test.views = views
@@ -199,14 +237,32 @@ def _check_same(
       pair = config['dataset'][field], wanted['dataset'][field]
       if pair[0] != pair[1]:
         changes[f'dataset.{field}'] = pair
-  if changes:
-    words = [f'config.{k} is {a!r}, not {b!r}' for k, (a, b) in changes.items()]
-    if len(words) > 3:
-      words[3:] = [f'and {len(words) - 3} more']
-    raise UserError(
-      f'{file} is not of {run.name}: {"; ".join(words)}. Move the folder away, '
-      f'or keep these runs elsewhere with --runs=DIR'
-    )
+  return [f'config.{k} is {a!r}, not {b!r}' for k, (a, b) in changes.items()]
+
+
+def _check_fresh(
+  file: pathlib.Path,
+  tested: dict[str, str] | None,
+  folders: Sequence[pathlib.Path],
+) -> None:
+  """Refuses what was measured on other weights than a run ends with now.
+
+  Checkpoints that are gone decide nothing, as where records alone were kept;
+  nor do files of 0.1 and 0.2, which do not say what they are of.
+
+  Args:
+    file: For the message.
+    tested: The fingerprints of the checkpoints that it is of, by their paths.
+    folders: Those of the runs.
+
+  Raises:
+    DamagedError: a run has been trained anew since.
+  """
+  for folder in folders:
+    path = last_checkpoint(folder)
+    now = fingerprint_at(path) if path else None
+    if tested is not None and now and now not in tested.values():
+      raise DamagedError(file, f'is stale: {path} holds other weights by now')
 
 
 def _other_data(content: Any, run: Run, split: str) -> str:

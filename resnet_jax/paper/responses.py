@@ -109,6 +109,7 @@ def measure(path: str | pathlib.Path, definition: Definition) -> dict[str, Any]:
     'network': config.model.name,
     'data': data.name,
     'step': found.step,
+    'checkpoint': found.fingerprint,
     'images': _usable(len(images), definition),
     'layers': [{'path': path, 'std': std} for path, std in layers.items()],
   }

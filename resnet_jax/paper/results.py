@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from resnet_jax.errors import UserError, first_line
+from resnet_jax.runs.workdir import set_aside
 
 
 class DamagedError(UserError):
-  """A file is no record, or no longer one."""
+  """A file is no record, no longer one, or of weights that are no more."""
 
   def __init__(self, file: pathlib.Path, reason: str) -> None:
     super().__init__(
@@ -23,8 +24,7 @@ class DamagedError(UserError):
 
   def set_aside(self) -> str:
     """Renames the file, and returns the message with its new name."""
-    aside = self._file.with_name(f'{self._file.name}.damaged')
-    self._file.rename(aside)
+    aside = set_aside(self._file)
     return f'{self}; it is now {aside.name}'
 
 

@@ -19,7 +19,7 @@ from resnet_jax.paper.processes import Processes, available_cores, locked
 from resnet_jax.paper.results import DamagedError
 from resnet_jax.paper.runs import Run
 from resnet_jax.paper.targets import Target
-from resnet_jax.runs import telemetry
+from resnet_jax.runs.history import read_metrics
 from resnet_jax.runs.workdir import make_workdir
 
 _log = logging.getLogger('resnet_jax')
@@ -79,9 +79,12 @@ def is_done(root: pathlib.Path, run: Run, target: Target) -> bool:
   """Whether a run has left all files that the target wants of it."""
   try:
     record = records.find(root, run)
+    if record is None or records.missing(root, run, target):
+      return False
+    _read_all(record, target)
   except UserError:
     return False
-  return record is not None and not records.missing(root, run, target)
+  return True
 
 
 def default_parallel(target: Target) -> int:
@@ -151,7 +154,7 @@ class _Todo:
     name = self.target.name
     output = records.ensemble_file(self.root, name, self.runs)
     try:
-      if records.ensemble(self.root, name, self.runs):
+      if records.ensemble(self.root, self.target, self.runs):
         return {}
     except DamagedError as e:
       _log.warning(e.set_aside())
@@ -201,7 +204,7 @@ class _Todo:
 
 def _step(folder: pathlib.Path) -> int:
   """The last step that a run has recorded."""
-  metrics = telemetry.read_metrics(folder)
+  metrics = read_metrics(folder, warn=False)
   return metrics[-1]['step'] if metrics else 0
 
 
@@ -211,11 +214,9 @@ def _checkpoint(folder: pathlib.Path) -> str:
   Raises:
     UserError: it is gone.
   """
-  for series in ('recomputed', 'latest'):
-    paths = (folder / 'checkpoints' / series).glob('*')
-    steps = [path for path in paths if path.name.isdigit()]
-    if steps:
-      return str(max(steps, key=lambda path: int(path.name)))
+  path = records.last_checkpoint(folder)
+  if path:
+    return str(path)
   raise UserError(
     f'{folder} has no checkpoint any more, so that nothing can be measured on '
     f'it; delete the folder to train it anew'
@@ -231,10 +232,16 @@ def _set_damaged_aside(root: pathlib.Path, run: Run, target: Target) -> None:
   while True:
     try:
       record = records.find(root, run)
-      if record and target.views:
-        record.evaluation(target.views)
-      if record and target.measures_responses:
-        record.layer_responses()
+      if record:
+        _read_all(record, target)
       return
     except DamagedError as e:
       _log.warning(e.set_aside())
+
+
+def _read_all(record: records.Record, target: Target) -> None:
+  """Reads what the target wants of a run, as far as it is there."""
+  if target.views:
+    record.evaluation(target.views)
+  if target.measures_responses:
+    record.layer_responses()

@@ -104,9 +104,7 @@ def table5(section: Section) -> list[str]:
   shown = {r.run.name for one in section.selected for r in one.records}
   found: Score | None = None
   if shown == {run.name for run in runs}:
-    found = section.whole(
-      records.ensemble, section.root, section.target.name, runs
-    )
+    found = section.whole(records.ensemble, section.root, section.target, runs)
   own = list(published.TABLE5)[-1]
   rows = []
   for name, row in published.TABLE5.items():

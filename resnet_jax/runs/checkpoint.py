@@ -2,7 +2,8 @@
 
 A series is a folder with one subfolder a step. Each holds the state, a hash of
 every array (Orbax does not notice a flipped bit), and the facts that are needed
-to use the state: the config, the classes and the fingerprint of the data.
+to use the state: the config, the classes and the fingerprint of the data, and a
+hash of these.
 """
 
 import contextlib
@@ -16,14 +17,18 @@ import numpy as np
 import orbax.checkpoint as ocp
 from flax import traverse_util
 
-from resnet_jax.errors import UserError
+from resnet_jax.errors import UserError, first_line
 from resnet_jax.runs.leaves import fingerprint, flatten, unflatten
+from resnet_jax.runs.meta import (
+  DamagedError,
+  hash_json,
+  hashes_of,
+  seal,
+  unseal,
+)
+from resnet_jax.runs.workdir import set_aside
 
 _log = logging.getLogger('resnet_jax')
-
-
-class DamagedError(Exception):
-  """A checkpoint that does not hold the bytes that were written."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +46,11 @@ class Found:
   path: pathlib.Path
   arrays: dict[str, np.ndarray]
   meta: dict[str, Any]
+
+  @property
+  def fingerprint(self) -> str:
+    """A hash of all arrays."""
+    return hash_json(self.meta.get('hashes') or hashes_of(self.arrays))
 
 
 class Series:
@@ -85,10 +95,9 @@ class Series:
         f'{len(broken) - 1} more), so it was not saved; {self.last_good()}. '
         f'Try a lower --config.schedule.learning_rate, in a new --workdir'
       )
-    hashes = {name: fingerprint(x) for name, x in leaves.items()}
     args = ocp.args.Composite(
       state=ocp.args.StandardSave(unflatten(leaves)),
-      meta=ocp.args.JsonSave(meta | {'hashes': hashes}),
+      meta=ocp.args.JsonSave(seal(meta, leaves)),
     )
     self._wait_for_others()
     if not self._writing:  # _open says why a reader's manager will not do
@@ -129,10 +138,14 @@ class Series:
       return f'there is no checkpoint in {self.folder} yet'
     return f'the last good checkpoint is {self.folder / str(steps[-1])}'
 
-  def newest(self) -> Found | None:
+  def newest(self, *, required: bool = True) -> Found | None:
     """The newest whole checkpoint; None where the folder holds none at all.
 
     Damaged checkpoints that are newer are named in the log and left out.
+
+    Args:
+      required: Whether a series of damaged checkpoints is refused; otherwise
+        it is as good as an empty one.
 
     Raises:
       UserError: there are checkpoints, and none is whole. Nothing is deleted.
@@ -144,7 +157,7 @@ class Series:
       except DamagedError as e:
         path = self.folder / str(step)
         _log.warning('%s is damaged and skipped: %s', path, e)
-    if not steps:
+    if not steps or not required:
       return None
     raise UserError(
       f'none of the checkpoints in {self.folder} is whole (steps '
@@ -165,13 +178,14 @@ class Series:
           state=ocp.args.StandardRestore(), meta=ocp.args.JsonRestore()
         ),
       )
-      meta = content.meta
+      meta = unseal(content.meta)
       leaves = traverse_util.flatten_dict(content.state, sep='/')
       leaves = {name: np.asarray(x) for name, x in leaves.items()}
-      hashes = meta['hashes']
+    except DamagedError:
+      raise
     except Exception as e:  # damage shows as any of a dozen kinds
-      text = str(e).strip() or type(e).__name__
-      raise DamagedError(text.splitlines()[0][:200]) from e
+      raise DamagedError(first_line(e)) from e
+    hashes = meta['hashes']
     if leaves.keys() != hashes.keys():
       raise DamagedError('arrays are missing')
     for name, x in leaves.items():
@@ -182,13 +196,14 @@ class Series:
   def set_aside_after(self, step: int) -> None:
     """Renames checkpoints newer than `step`, so that training can go on there.
 
-    They are the damaged ones that `newest` left out; N becomes `N.damaged`.
+    They are the damaged ones that `newest` left out; N becomes `N.damaged`, or
+    `N.damaged-2` ... where that is taken.
     """
     newer = [s for s in self.steps() if s > step]
     if newer and jax.process_index() == 0:
       for s in newer:
-        path = self.folder / str(s)
-        path.rename(path.with_name(f'{s}.damaged'))
+        aside = set_aside(self.folder / str(s))
+        _log.warning('%s is now %s', self.folder / str(s), aside.name)
     if newer:
       self._manager.reload()
 
@@ -219,13 +234,19 @@ class Series:
       cleanup_tmp_directories=self._writing,
       enable_async_checkpointing=True,
     )
+    for path in (self.folder, self.folder.parent):
+      if path.exists() and not path.is_dir():  # Orbax takes it for empty
+        raise self._not_opened(f'{path} is no folder')
     try:
       return ocp.CheckpointManager(self.folder, options=options)
     except OSError as e:
-      raise UserError(
-        f'checkpoints cannot be kept in {self.folder}: {e.strerror or e}. Name '
-        f'another folder (in training, --workdir=DIR)'
-      ) from e
+      raise self._not_opened(e.strerror or str(e)) from e
+
+  def _not_opened(self, reason: str) -> UserError:
+    return UserError(
+      f'checkpoints cannot be kept in {self.folder}: {reason}. Name another '
+      f'folder (in training, --workdir=DIR)'
+    )
 
   def _not_written(self, error: Exception) -> UserError:
     # The system's own reason stands at the end of what the layers add.

@@ -1,5 +1,6 @@
 """Versions, devices and commit, stored with every result."""
 
+import hashlib
 import os
 import pathlib
 import platform
@@ -54,6 +55,20 @@ def describe(**facts: Any) -> dict[str, Any]:
     'hosts': jax.process_count(),
     'packages': {name: version(name) for name in _PACKAGES},
     **facts,
+  }
+
+
+def source() -> dict[str, str | None]:
+  """What a result depends on besides the config: our source, and packages."""
+  digest = hashlib.blake2b(digest_size=8)
+  folder = pathlib.Path(__file__).parents[1]
+  for path in sorted(folder.rglob('*.py')):
+    digest.update(str(path.relative_to(folder)).encode() + b'\0')
+    digest.update(path.read_bytes() + b'\0')
+  return {
+    'version': resnet_jax.__version__,
+    'source': digest.hexdigest(),
+    **{name: version(name) for name in _PACKAGES},
   }
 
 

@@ -1,8 +1,6 @@
 """Starts a run from weights that were trained before."""
 
 import dataclasses
-import hashlib
-import json
 import logging
 import pathlib
 from collections.abc import Sequence
@@ -42,7 +40,7 @@ def find_origin(
   if newest is not None and not path.exists():
     return newest
   named = checkpoint.read_step(path)
-  fingerprint = _fingerprint(named)
+  fingerprint = named.fingerprint
   if newest is None:
     return dataclasses.replace(named, meta=named.meta | {'origin': fingerprint})
   same_origin = newest.meta.get('origin') == fingerprint
@@ -96,8 +94,3 @@ def start(
     'a new' if config.finetune.new_head else 'its',
   )
   return state.replace(**jax.tree.map(jax.numpy.asarray, variables))
-
-
-def _fingerprint(found: checkpoint.Found) -> str:
-  hashes = json.dumps(found.meta['hashes'], sort_keys=True)
-  return hashlib.blake2b(hashes.encode(), digest_size=16).hexdigest()

@@ -1,7 +1,5 @@
 """Checks that a run resumes to the same result, and resumes it."""
 
-import logging
-
 import ml_collections
 
 from resnet_jax.config.file import result_changes, to_json
@@ -9,8 +7,6 @@ from resnet_jax.errors import UserError
 from resnet_jax.runs import checkpoint
 from resnet_jax.runs.leaves import fill
 from resnet_jax.state import TrainMetrics, TrainState
-
-_log = logging.getLogger('resnet_jax')
 
 
 def check_same_config(
@@ -41,7 +37,6 @@ def check_same_data(fingerprint: str, found: checkpoint.Found) -> None:
 
 
 def resume(
-  latest: checkpoint.Series,
   newest: checkpoint.Found,
   state: TrainState,
   metrics: TrainMetrics,
@@ -51,14 +46,12 @@ def resume(
   """The state and metrics that `newest` holds.
 
   Args:
-    latest: The series that training will go on with.
-    newest: Its newest whole checkpoint.
+    newest: The newest whole checkpoint.
     state, metrics: The structure to fill, with arrays of the right shapes.
     steps: Steps of the whole run.
 
   Raises:
-    UserError: it is of another network, or of a longer run. Nothing on disk
-      has changed then.
+    UserError: it is of another network, or of a longer run.
   """
   template = {'state': state, 'metrics': metrics}
   bundle = fill(template, newest.arrays, newest.path)
@@ -67,8 +60,6 @@ def resume(
       f'{newest.path} is past the {steps:,} steps of this config; '
       f'train longer, or use another --workdir'
     )
-  latest.set_aside_after(newest.step)
-  _log.info('resumed at step %s of %s', f'{newest.step:,}', f'{steps:,}')
   return bundle['state'], bundle['metrics']
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 
 from resnet_jax.console import clock_face, console
+from resnet_jax.runs import history
 
 _log = logging.getLogger('resnet_jax')
 
@@ -79,13 +80,7 @@ class Reporter:
     self._shown = time.monotonic()
     self._jsonl = self._events = None
     if jax.process_index() == 0:
-      path = workdir / 'metrics.jsonl'
-      records = [r for r in read_metrics(workdir) if r['step'] <= first_step]
-      # Written beside and moved, so that a kill leaves the old or the new.
-      draft = path.with_suffix('.draft')
-      draft.write_text(''.join(json.dumps(r) + '\n' for r in records))
-      draft.rename(path)
-      self._jsonl = path.open('a')
+      self._jsonl = history.open_metrics(workdir, first_step)
       self._events = _event_writer(workdir) if tensorboard else None
 
   def train(self, step: int, values: dict[str, float]) -> None:
@@ -122,6 +117,7 @@ class Reporter:
 
   def _record(self, step: int, split: str, values: dict[str, float]) -> None:
     if self._jsonl:
+      history.check_there(self._jsonl)
       record = {'step': step, 'split': split} | values
       self._jsonl.write(json.dumps(record) + '\n')
       self._jsonl.flush()
@@ -155,24 +151,6 @@ class Reporter:
         f'{clock_face(values["seconds_left"])} left',
       ]
     return '  '.join(parts)
-
-
-def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
-  """The records of `metrics.jsonl`; an empty list if there is no such file.
-
-  A line that a kill cut short, or that is no record, ends them.
-  """
-  path = workdir / 'metrics.jsonl'
-  records = []
-  if path.is_file():
-    for line in path.read_text(errors='replace').splitlines():
-      try:
-        record = json.loads(line)
-        record['step'], record['split']
-      except (json.JSONDecodeError, KeyError, TypeError):
-        break
-      records.append(record)
-  return records
 
 
 def _event_writer(workdir: pathlib.Path) -> Any:

@@ -1,6 +1,7 @@
 """The folder of a run: made, checked for room, and written to whole."""
 
 import json
+import logging
 import os
 import pathlib
 import shutil
@@ -9,6 +10,8 @@ from typing import Any
 import jax
 
 from resnet_jax.errors import UserError
+
+_log = logging.getLogger('resnet_jax')
 
 
 def make_workdir(workdir: pathlib.Path, flag: str = '--workdir') -> None:
@@ -47,6 +50,27 @@ def check_space(workdir: pathlib.Path, state: Any, *, copies: int) -> None:
       f'{copies * size / 1e6:,.1f} MB, and {free / 1e6:,.1f} MB are free; make '
       f'room, or keep fewer with --config.run.checkpoints_kept=1'
     )
+
+
+def set_aside(path: pathlib.Path, word: str = 'damaged') -> pathlib.Path:
+  """Renames a file or folder to its `free_name`, and returns that."""
+  return path.rename(free_name(path, word))
+
+
+def free_name(path: pathlib.Path, word: str = 'damaged') -> pathlib.Path:
+  """The path with NAME.word, or NAME.word-2 ... where that is taken."""
+  number, free = 1, path.with_name(f'{path.name}.{word}')
+  while os.path.lexists(free):
+    number += 1
+    free = path.with_name(f'{path.name}.{word}-{number}')
+  return free
+
+
+def clear_folder(path: pathlib.Path) -> None:
+  """Sets aside what is no folder and stands where one is to be."""
+  if jax.process_index() == 0 and path.exists() and not path.is_dir():
+    aside = set_aside(path)
+    _log.warning('%s is no folder; it is now %s', path, aside.name)
 
 
 def write_json(path: pathlib.Path, content: dict[str, Any]) -> None:

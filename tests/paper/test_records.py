@@ -1,13 +1,17 @@
 """Records: what is read of them, and what is refused."""
 
 import json
+import shutil
 
+import numpy as np
 import pytest
 
+from resnet_jax.config.file import to_json
 from resnet_jax.errors import UserError
 from resnet_jax.paper import records, targets
 from resnet_jax.paper.results import DamagedError
 from resnet_jax.paper.runs import Member, Scale, expand
+from resnet_jax.runs import checkpoint, meta
 from tests.paper.recorded import MISSING, cells_of, row_of, shown, write_record
 
 RESPONSES = {
@@ -181,11 +185,94 @@ def test_an_ensemble_is_of_its_members(tmp_path):
     f'runs/{run.name}/checkpoints/latest/9': {'validation': score}
     for run in runs
   }
+  config = runs[0].configuration()
+  config.test.views = target.views
+  content = {'config': to_json(config), 'results': results}
   file = records.ensemble_file(tmp_path, 'table5', runs)
-  assert records.ensemble(tmp_path, 'table5', runs) is None
-  file.write_text(json.dumps({'results': results}))
-  assert records.ensemble(tmp_path, 'table5', runs).error_top5 == 0.1
+  assert records.ensemble(tmp_path, target, runs) is None
+  file.write_text(json.dumps(content))
+  assert records.ensemble(tmp_path, target, runs).error_top5 == 0.1
   results.popitem()
-  file.write_text(json.dumps({'results': results}))
+  file.write_text(json.dumps(content))
   with pytest.raises(DamagedError, match='these networks'):
-    records.ensemble(tmp_path, 'table5', runs)
+    records.ensemble(tmp_path, target, runs)
+
+
+def write_checkpoint(folder, weights):
+  """The facts of a checkpoint as a run leaves them; returns its fingerprint."""
+  found = checkpoint.Found(9, folder, {'state/params': weights}, {})
+  path = folder / 'checkpoints' / 'latest' / '9'
+  (path / 'meta').mkdir(parents=True, exist_ok=True)
+  content = json.dumps(meta.seal({}, found.arrays))
+  (path / 'meta' / 'metadata').write_text(content)
+  return str(path), found.fingerprint
+
+
+@pytest.fixture
+def tested(tmp_path):
+  """Table 5 of two networks: the target, its runs, and the file of the test."""
+  target = targets.find('table5')
+  runs = targets.in_order(target, Scale(depths=(34, 50), seeds=1))
+  folders = [tmp_path / run.name for run in runs]
+  checkpoints = dict(
+    write_checkpoint(folder, np.full(3, i)) for i, folder in enumerate(folders)
+  )
+  config = runs[0].configuration()
+  config.test.views = target.views
+  score = {'validation': {'examples': 9, 'error': 0.2, 'error_top5': 0.1}}
+  content = {
+    'config': to_json(config),
+    'checkpoints': checkpoints,
+    'results': dict.fromkeys([*checkpoints, 'ensemble'], score),
+  }
+  file = records.ensemble_file(tmp_path, 'table5', runs)
+  file.write_text(json.dumps(content))
+  assert records.ensemble(tmp_path, target, runs).error == 0.2
+  return target, runs, file
+
+
+def test_an_ensemble_with_a_member_trained_anew_is_stale(tmp_path, tested):
+  target, runs, _ = tested
+  write_checkpoint(tmp_path / runs[1].name, np.full(3, 7))
+  with pytest.raises(DamagedError, match=f'stale: .*{runs[1].name}'):
+    records.ensemble(tmp_path, target, runs)
+  # Records that were kept without their checkpoints are as good as ever.
+  for run in runs:
+    shutil.rmtree(tmp_path / run.name)
+  assert records.ensemble(tmp_path, target, runs).error == 0.2
+
+
+@pytest.mark.parametrize(
+  ('field', 'value'), [('views', 'single'), ('dense_shorter_sides', [224])]
+)
+def test_an_ensemble_that_was_tested_otherwise_is_stale(
+  tmp_path, tested, field, value
+):
+  target, runs, file = tested
+  content = json.loads(file.read_text())
+  content['config']['test'][field] = value
+  file.write_text(json.dumps(content))
+  with pytest.raises(DamagedError, match=f'test.{field}.*delete it'):
+    records.ensemble(tmp_path, target, runs)
+
+
+def test_what_was_measured_on_other_weights_is_stale(tmp_path, run):
+  folder = write_record(tmp_path, run, error=0.08)
+  path, fingerprint = write_checkpoint(folder, np.ones(3))
+  score = {'examples': 9, 'error': 0.2, 'error_top5': 0.1}
+  content = {
+    'config': to_json(run.configuration()),
+    'checkpoints': {path: fingerprint},
+    'results': {path: {'test': score}},
+  }
+  (folder / 'results-single.json').write_text(json.dumps(content))
+  measured = RESPONSES | {'checkpoint': fingerprint}
+  (folder / 'responses.json').write_text(json.dumps(measured))
+  record = records.find(tmp_path, run)
+  assert record.evaluation('single').error == 0.2
+  assert record.layer_responses().stds == [1.0, 2.0]
+  write_checkpoint(folder, np.zeros(3))
+  with pytest.raises(DamagedError, match=r'results-single.json is stale'):
+    record.evaluation('single')
+  with pytest.raises(DamagedError, match=r'responses.json is stale'):
+    record.layer_responses()

@@ -211,6 +211,7 @@ def test_measure(saved, digits_npz):
     'network': 'cifar_resnet8',
     'data': str(digits_npz),
     'step': 30,
+    'checkpoint': checkpoint.read_step(path).fingerprint,
     'images': 20,
   }
   with pytest.raises(UserError, match=r"'tset' \(did you mean 'test'\?\)"):

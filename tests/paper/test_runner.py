@@ -74,6 +74,18 @@ def test_what_is_missing_is_done_and_what_fails_is_named(tmp_path, commands):
     f'{folder}/checkpoints/latest/300',
     f'--output={folder}/responses.json',
   ]
+  # `{}` of the fake is no record of layer responses.
+  assert not runner.is_done(root, EVERY_RUN[0], TARGET)
+  responses = {
+    'network': 'cifar_plain20',
+    'step': 300,
+    'images': 9,
+    'definition': dict.fromkeys(
+      ('split', 'images', 'pooling', 'statistics', 'batch_size')
+    ),
+    'layers': [{'std': 1.0}],
+  }
+  (folder / 'responses.json').write_text(json.dumps(responses))
   assert runner.is_done(root, EVERY_RUN[0], TARGET)
   assert not runner.is_done(root, EVERY_RUN[-1], TARGET)
 

@@ -6,7 +6,11 @@ import shutil
 import numpy as np
 import pytest
 
-from resnet_jax.runs import checkpoint
+from resnet_jax import eval_only, experiment, finish, start
+from resnet_jax.config.file import load_config
+from resnet_jax.errors import UserError
+from resnet_jax.placement import replicate
+from resnet_jax.runs import checkpoint, lock
 from tests import command
 from tests.command import arguments, refused
 
@@ -22,6 +26,20 @@ def trained(tmp_path_factory, digits_npz):
 @pytest.fixture
 def workdir(trained, tmp_path):
   return shutil.copytree(trained, tmp_path / 'run')
+
+
+@pytest.fixture
+def config(digits_npz):
+  """The config of a run of seconds, much as that of `trained`."""
+  config = load_config('configs/digits_resnet20.py')
+  config.update_from_flattened_dict(
+    {
+      'dataset.npz': str(digits_npz),
+      'model.name': 'cifar_resnet8',
+      'bn_recompute_batches': 0,
+    }
+  )
+  return config
 
 
 def content(workdir):
@@ -147,6 +165,111 @@ def test_a_foreign_checkpoint(digits_npz, workdir):
   before = content(workdir)
   refused(*arguments(digits_npz, workdir), telling=['none', 'steps 7'])
   assert content(workdir) == before
+
+
+def lose_latest(workdir):
+  shutil.rmtree(workdir / 'checkpoints' / 'latest')
+
+
+def empty_latest(workdir):
+  lose_latest(workdir)
+  (workdir / 'checkpoints' / 'latest').mkdir()
+
+
+def replace_latest(workdir):
+  lose_latest(workdir)
+  (workdir / 'checkpoints' / 'latest').write_text('a file')
+
+
+def replace_checkpoints(workdir):
+  shutil.rmtree(workdir / 'checkpoints')
+  (workdir / 'checkpoints').write_text('a file')
+
+
+@pytest.mark.parametrize(
+  ('damage', 'telling'),
+  [
+    (lose_latest, 'results of a run, and .*latest no checkpoint.* Put the'),
+    (empty_latest, 'results of a run, and .*latest no checkpoint.* Put the'),
+    (replace_latest, 'cannot be kept in .*latest: .*latest is no folder'),
+    (replace_checkpoints, 'cannot be kept in .*: .*checkpoints is no folder'),
+  ],
+)
+def test_results_without_their_checkpoint(config, workdir, damage, telling):
+  damage(workdir)
+  before = content(workdir)
+  with pytest.raises(UserError, match=telling):
+    start.prepare(config, workdir)
+  assert content(workdir) == before
+
+
+def make_way(workdir):
+  """What a run does once it is accepted; the best checkpoint that it finds."""
+  latest = workdir / 'checkpoints' / 'latest'
+  series = checkpoint.Series(latest, keep=1)
+  newest = series.newest()
+  with lock.hold(workdir) as held:
+    best_series, best = start.make_way(held, series, newest)
+  for one in (series, best_series):
+    one.close()
+  return best
+
+
+@pytest.mark.parametrize('lose', [lose_latest, empty_latest])
+def test_records_without_their_checkpoint(workdir, caplog, lose):
+  before = (workdir / 'metrics.jsonl').read_bytes()
+  lose(workdir)
+  (workdir / 'results.json').unlink()
+  assert make_way(workdir) is None
+  assert (workdir / 'metrics.jsonl.old').read_bytes() == before
+  assert (workdir / 'checkpoints' / 'recomputed.old' / '30').is_dir()
+  assert 'training begins at step 0' in caplog.text
+  assert 'kept as metrics.jsonl.old' in caplog.text
+
+
+def best_of(workdir, damage):
+  """A best checkpoint with the bytes of another, damaged; None: a file."""
+  best = workdir / 'checkpoints' / 'best'
+  shutil.rmtree(best)
+  if damage is None:
+    best.write_text('a file')
+    return
+  shutil.copytree(workdir / 'checkpoints' / 'latest' / '25', best / '25')
+  damage(best / '25')
+
+
+@pytest.mark.parametrize(
+  ('damage', 'aside'),
+  [
+    (flip_a_bit, 'best/25.damaged'),
+    (lose_meta, 'best/25.damaged'),
+    (None, 'best.damaged'),
+  ],
+)
+def test_a_damaged_best_blocks_nothing(workdir, caplog, damage, aside):
+  best_of(workdir, damage)
+  assert make_way(workdir) is None
+  path = workdir / 'checkpoints' / aside
+  assert path.exists() and f'now {path.name}' in caplog.text
+
+
+def test_a_damaged_best_does_not_block_evaluation(workdir):
+  best_of(workdir, lose_meta)
+  found = eval_only._newest_of_each(workdir)
+  assert [one.path.parent.name for one in found] == ['latest', 'recomputed']
+
+
+def test_a_best_that_is_damaged_at_the_end(config, workdir):
+  """It was whole at the start: the results lack it, and the run ends well."""
+  run = experiment.build(config)
+  best_of(workdir, flip_a_bit)
+  series = checkpoint.Series(workdir / 'checkpoints' / 'best', keep=1)
+  state = replicate(run.initial_state())
+  with lock.hold(workdir) as held:
+    results = finish.evaluate_final(run, state, held=held, best=series)
+  series.close()
+  assert results.keys() == {'running'}
+  assert (workdir / 'checkpoints' / 'best' / '25.damaged').is_dir()
 
 
 def test_records_that_are_none_do_not_matter(digits_npz, workdir):

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from resnet_jax.runs import checkpoint, telemetry
+from resnet_jax.runs import checkpoint, history
 from tests import command
 
 # Not the seconds and rates, which no two runs share.
@@ -47,7 +47,7 @@ def assert_same_end(workdir, uncut):
   records = [
     [
       {key: r[key] for key in RESULTS if key in r}
-      for r in telemetry.read_metrics(w)
+      for r in history.read_metrics(w)
     ]
     for w in (workdir, uncut)
   ]
@@ -116,7 +116,7 @@ def test_told_to_stop_it_saves_where_it_is(tmp_path, digits_npz, uncut, number):
   )
   process = command.start(*words)
   wait_for(process, tmp_path, 'metrics.jsonl')
-  while not telemetry.read_metrics(tmp_path):
+  while not history.read_metrics(tmp_path):
     assert process.poll() is None
     time.sleep(0.002)
   process.send_signal(number)
@@ -143,7 +143,7 @@ def test_the_best_is_chosen_by_validation_and_survives(tmp_path, digits_npz):
     digits_npz, tmp_path, '--config.dataset.validation_examples=40'
   )
   out = command.run_well(*words)
-  records = telemetry.read_metrics(tmp_path)
+  records = history.read_metrics(tmp_path)
   errors = {
     r['step']: r['error'] for r in records if r['split'] == 'validation'
   }

@@ -1,0 +1,168 @@
+"""The lines of a run's metrics.jsonl: read, and opened to be added to."""
+
+import json
+import logging
+import os
+import pathlib
+import shutil
+from typing import IO, Any
+
+from resnet_jax.errors import UserError
+from resnet_jax.runs.workdir import free_name, set_aside
+
+_log = logging.getLogger('resnet_jax')
+
+FILE = 'metrics.jsonl'
+# Beyond these a float no longer counts them.
+_MOST_STEPS = 2**53
+
+
+def read_metrics(
+  workdir: pathlib.Path, *, warn: bool = True
+) -> list[dict[str, Any]]:
+  """The records of `metrics.jsonl`; an empty list if there is no such file.
+
+  Lines that are damaged, or no records, are left out.
+
+  Args:
+    workdir: The folder of the run.
+    warn: Whether the log names them; not of use while a run writes.
+  """
+  records, damaged = _read(workdir / FILE)
+  if damaged and warn:
+    _log.warning(
+      '%s: line%s %s damaged or no record, and left out',
+      workdir / FILE,
+      's' * (len(damaged) > 1),
+      _numbers(damaged),
+    )
+  return records
+
+
+def open_metrics(workdir: pathlib.Path, first_step: int) -> IO[str]:
+  """The file of the records, to add to after `first_step`.
+
+  Records after that step are from a session that was cut, and are dropped:
+  they come again. A file with damaged lines is kept under another name.
+  """
+  path = workdir / FILE
+  records, damaged = _read(path)
+  kept = [r for r in records if r['step'] <= first_step]
+  if damaged or len(kept) < len(records) or not _ends_a_line(path):
+    # Written beside and moved, so that a kill leaves the old or the new.
+    draft = path.with_suffix('.draft')
+    draft.write_text(''.join(json.dumps(r) + '\n' for r in kept))
+    if damaged:
+      old = shutil.copyfile(path, free_name(path))
+      _log.warning(
+        '%s: line%s %s damaged or no record; the run goes on with the others, '
+        'and the old file is kept as %s',
+        path,
+        's' * (len(damaged) > 1),
+        _numbers(damaged),
+        old.name,
+      )
+    draft.rename(path)
+  return path.open('a', encoding='utf-8')
+
+
+def check_there(file: IO[str]) -> None:
+  """Refuses to write records that nobody could read.
+
+  Raises:
+    UserError: the file was moved, deleted or replaced in mid-run.
+  """
+  try:
+    same = os.path.samestat(os.fstat(file.fileno()), os.stat(file.name))
+  except OSError:
+    same = False
+  if not same:
+    raise UserError(
+      f'{file.name} was moved, deleted or replaced in mid-run, and with it '
+      f'the records of this run. Put it back; the same command goes on from '
+      f'the last checkpoint'
+    )
+
+
+def check_no_results(workdir: pathlib.Path) -> None:
+  """Refuses to begin anew over the results of a run without checkpoints.
+
+  Raises:
+    UserError: `workdir` holds the results of a run.
+  """
+  if (workdir / 'results.json').exists():
+    raise UserError(
+      f'--workdir {workdir} holds the results of a run, and '
+      f'{workdir / "checkpoints" / "latest"} no checkpoint to go on from; '
+      f'training anew would overwrite them. Put the checkpoints back, move the '
+      f'folder away, or name another --workdir'
+    )
+
+
+def set_old_aside(workdir: pathlib.Path) -> None:
+  """Keeps what a run left that has no checkpoint to go on from.
+
+  Its records and its best checkpoint would be taken for the new run's.
+  """
+  names = (FILE, 'checkpoints/best', 'checkpoints/recomputed')
+  moved = [
+    set_aside(path, 'old').name
+    for path in (workdir / name for name in names)
+    if _holds_something(path)
+  ]
+  if moved:
+    _log.warning(
+      '%s holds what an earlier run left, and no checkpoint of it to go on '
+      'from: training begins at step 0. What was there is kept as %s; if the '
+      'checkpoints are elsewhere, stop this run and put them back into '
+      'checkpoints/latest',
+      workdir,
+      ', '.join(moved),
+    )
+
+
+def _read(path: pathlib.Path) -> tuple[list[dict[str, Any]], list[int]]:
+  """The records of a file, and the numbers of the lines that are none."""
+  records, damaged = [], []
+  if path.is_file():
+    for number, line in enumerate(path.read_bytes().split(b'\n'), 1):
+      record = _parse(line)
+      if record is not None:
+        records.append(record)
+      elif line.strip():
+        damaged.append(number)
+  return records, damaged
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+  try:
+    record = json.loads(line.decode('utf-8'))
+    step, split, error = record['step'], record['split'], record['error']
+    # A bool would pass for a number.
+    kinds = type(step) is int, type(split) is str, type(error) in (int, float)
+    if all(kinds) and 0 <= step < _MOST_STEPS and 0 <= error <= 1:
+      return record
+  except (ValueError, KeyError, TypeError, RecursionError):
+    pass
+  return None
+
+
+def _holds_something(path: pathlib.Path) -> bool:
+  if path.is_dir():
+    return any(path.iterdir())
+  return path.exists() and path.stat().st_size > 0
+
+
+def _ends_a_line(path: pathlib.Path) -> bool:
+  """Whether a line that is added to the file is one of its own."""
+  if not path.exists() or path.stat().st_size == 0:
+    return True
+  with path.open('rb') as file:
+    file.seek(-1, 2)
+    return file.read(1) == b'\n'
+
+
+def _numbers(lines: list[int]) -> str:
+  words = ', '.join(map(str, lines[:10]))
+  more = f' and {len(lines) - 10} more' * (len(lines) > 10)
+  return f'{words}{more} {"are" if len(lines) > 1 else "is"}'
