@@ -21,9 +21,13 @@ _DCT = 'INTEGER_ACCURATE'
 _JFIF = b'\xff\xd8\xff\xe0\x00\x10'
 _JFIF_BYTES = 20
 _TABLE = b'\xff\xdb'
-_SCAN = b'\xff\xda'
+# The start of a scan of three components, in five bytes that hardly stand in a
+# segment by chance.
+_SCAN = b'\xff\xda\x00\x0c\x03'
 # Tables, frame and scan headers of a JPEG with nothing else end before this.
 _HEAD_BYTES = 2048
+# A part of a string must not begin behind its end.
+_PADDING = bytes(32)
 # The names of Exif, and of the orientation in XMP.
 _ORIENTED = r'(?s)\C*(?:Exif|tiff:Orient)\C*'
 
@@ -160,6 +164,7 @@ def _is_plain_jpeg(contents: tf.Tensor) -> tf.Tensor:
   others, `pillow.look` says how to read them.
   """
   head = tf.strings.substr(contents, 0, _HEAD_BYTES)
+  head = tf.strings.join([head, _PADDING])
   scan = tf.raw_ops.StringSplitV2(input=[head], sep=_SCAN, maxsplit=1).values
   plain = (
     tf.equal(tf.strings.substr(head, 0, len(_JFIF)), _JFIF)

@@ -98,6 +98,9 @@ def decode(contents: bytes) -> np.ndarray:
   Of several pictures in a file it is the first. Of 16 bits it is the upper 8.
   """
   image = _open(contents)
+  if image.format == 'PNG':  # whose checksums Pillow looks at only when asked
+    image.verify()
+    image = _open(contents)
   image.load()
   # Pillow would warn of a palette whose transparency is dropped.
   image.info.pop('transparency', None)

@@ -119,7 +119,7 @@ class Stream:
           damaged = self._damaged.among(ids, how)
           yield Decoded(ids, images, labels, damaged)
           number += 1
-      except tf.errors.OpError as e:
+      except _failures() as e:
         self._inspect(ask(np.array([number])), load, e)
 
   def _open(
@@ -178,7 +178,7 @@ class Stream:
     keys = [key[0] for key in self._records.keys(np.array([index]))]
     try:
       load(*map(tf.convert_to_tensor, (*keys, *how)))
-    except tf.errors.OpError as e:
+    except _failures() as e:
       self._damaged.add(index, cut, self._why(keys, e))
       return False
     self._damaged.note_sound(index, cut)
@@ -191,10 +191,18 @@ class Stream:
 
     try:
       contents, _ = self._records.read(*map(tf.convert_to_tensor, keys))
-    except tf.errors.OpError as e:
+    except _failures() as e:
       return f'it cannot be read from the disk ({_reason(e)})'
     reason = pillow.explain(contents.numpy())
     return reason or f'TensorFlow cannot decode it ({_reason(error)})'
+
+
+def _failures() -> tuple[type[Exception], ...]:
+  """What is raised where a picture cannot be read."""
+  import tensorflow as tf
+
+  # A message of TensorFlow may hold a path or contents that are no UTF-8.
+  return tf.errors.OpError, UnicodeDecodeError
 
 
 @atexit.register

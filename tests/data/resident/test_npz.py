@@ -94,7 +94,7 @@ def test_a_declared_size_takes_no_memory(tmp_path):
   for shape in ((600_000, 1000, 1000, 1), (2**40,) * 4, (-40, 6, 5, 3)):
     for compressed in (False, True):
       file.write_bytes(of_shape(shape, compressed=compressed))
-      with pytest.raises(UserError, match='damaged or no .npz file'):
+      with pytest.raises(UserError, match=r'damaged or no .npz file'):
         from_npz(str(file))
   after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
   assert after - before < 64 * 1024  # in kB

@@ -5,6 +5,7 @@
 prints how far our pixels are from Pillow's, as docs/pictures.md has it.
 """
 
+import contextlib
 import functools
 import io
 import struct
@@ -341,10 +342,8 @@ def pillows(contents):
   image = Image.open(io.BytesIO(contents))
   image.load()
   image.info.pop('transparency', None)
-  try:
+  with contextlib.suppress(SyntaxError):  # its Exif is none
     image = ImageOps.exif_transpose(image)
-  except SyntaxError:  # its Exif is none
-    pass
   if image.mode.startswith('I;16'):  # Pillow would clip what is above 255
     high = np.asarray(image) // 256
     return np.repeat(high[..., None], 3, -1).astype(np.uint8)

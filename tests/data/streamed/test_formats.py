@@ -1,12 +1,17 @@
-"""Every format and form, pixel by pixel, against Pillow; and what is refused."""
+"""Every format and form, pixel by pixel, by Pillow; and what is refused."""
+
+import collections
 
 import numpy as np
 import pytest
 
 from resnet_jax.data.streamed import pillow
+from tests.data.damage import damaged
 from tests.data.streamed import formats
 
 pytest.importorskip('tensorflow')
+
+SEEDS = 400
 
 
 @pytest.fixture(scope='module')
@@ -67,3 +72,21 @@ def test_records_of_tfds_are_read_alike(files, tmp_path):
   for index, contents in enumerate(files.values()):
     read, _ = records.read(*(key[0] for key in records.keys(np.array([index]))))
     assert read.numpy() == contents
+
+
+@pytest.mark.filterwarnings('ignore::PIL.Image.DecompressionBombWarning')
+def test_damaged_files_are_read_or_refused_in_one_line(files):
+  found = collections.Counter()
+  names = list(files)
+  for seed in range(SEEDS):
+    name = names[seed % len(names)]
+    contents = damaged(files[name], seed)
+    reason = pillow.explain(contents)
+    found['read' if reason is None else 'refused'] += 1
+    if reason is not None:
+      assert reason.isprintable() and len(reason) < 300, (seed, reason)
+      assert 'File "' not in reason, (seed, reason)
+    elif name.startswith('PNG'):  # the one format with checksums
+      whole = pillow.upright(files[name])
+      np.testing.assert_array_equal(pillow.upright(contents), whole, str(seed))
+  assert found['refused'] > 50
