@@ -19,7 +19,7 @@ CLASSES = {'dog': 5, 'airplane': 0, 'ship': 8}  # labels of CIFAR-10
 
 def test_labels_are_the_checkpoints(tmp_path):
   model = models.create('cifar_resnet8')
-  variables = model.init(jax.random.key(0), np.zeros((1, 32, 32, 3)))
+  variables = jax.jit(model.init)(jax.random.key(0), np.zeros((1, 32, 32, 3)))
   file = tmp_path / 'net.safetensors'
   weights.write_safetensors(file, weights.from_variables(variables, model))
   weights_command(['import', str(file), str(tmp_path / 'net')])
@@ -40,7 +40,7 @@ def test_labels_are_the_checkpoints(tmp_path):
   )
   mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
   x = (pixels.reshape(12, 32, 32, 3) / 255 - mean) / std
-  logits = np.asarray(model.apply(variables, x))
+  logits = np.asarray(jax.jit(model.apply)(variables, x))
   wrong = logits.argmax(1) != np.repeat(list(CLASSES.values()), 4)
   assert list(results) == ['validation']
   assert results['validation'].wrong.sum() == wrong.sum()

@@ -6,21 +6,17 @@ from_tfds     a TFDS set, such as imagenet2012
 
 import dataclasses
 import hashlib
-import os
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import ml_collections
-import numpy as np
 
 from resnet_jax.data import tfds_sets
 from resnet_jax.data.order import held_out
-from resnet_jax.data.streamed import class_labels, folders
-from resnet_jax.data.streamed.pillow import SUFFIXES
-from resnet_jax.data.streamed.records import FileRecords, Records
+from resnet_jax.data.streamed import class_folders, folders
+from resnet_jax.data.streamed.records import Records
 from resnet_jax.data.streamed.tfrecords import TFRecords
-from resnet_jax.errors import UserError, did_you_mean
+from resnet_jax.errors import UserError
 
 # Names that the folder of the validation split may have.
 _VALIDATION = ('val', 'validation', 'valid')
@@ -85,7 +81,7 @@ def from_folder(
   root = pathlib.Path(folder).expanduser()
   if not root.is_dir():
     raise UserError(f'config.dataset.folder: there is no folder {root}')
-  _check_name(root)
+  class_folders.check_name(root)
   found = {
     split: path
     for split, names in {
@@ -105,18 +101,20 @@ def from_folder(
       f'val/<class>/*'
     )
   if classes is None:
-    class_names = _class_folders(found['train'])
-    _check_classes(found, class_names)
+    class_names = class_folders.names_in(found['train'])
+    class_folders.check_alike(found, class_names)
     labels = {name: label for label, name in enumerate(class_names)}
   else:
-    class_names, labels = class_labels.match(
-      root, sorted(set().union(*map(_class_folders, found.values()))), classes
+    class_names, labels = class_folders.match(
+      root,
+      sorted(set().union(*map(class_folders.names_in, found.values()))),
+      classes,
     )
   left_out = folders.LeftOut()
   digest = hashlib.blake2b(digest_size=16)
   splits: dict[str, Records] = {}
   for split, path in found.items():
-    splits[split] = _files(
+    splits[split] = class_folders.read(
       path, labels, digest, left_out, some=classes is not None
     )
   folders.log_left_out(str(root), left_out)
@@ -190,97 +188,3 @@ def _hold_out(pictures: PictureSet, examples: int, seed: int) -> PictureSet:
       f'--config.dataset.validation_examples={max(1, total // 10)}'
     )
   return dataclasses.replace(pictures, splits=splits)
-
-
-def _class_folders(split: pathlib.Path) -> tuple[str, ...]:
-  with os.scandir(split) as entries:
-    names = [e.name for e in entries if e.is_dir() and e.name[0] != '.']
-  for name in names:
-    _check_name(split / name)
-  return tuple(sorted(names, key=os.fsencode))
-
-
-def _check_name(folder: pathlib.Path) -> None:
-  """Refuses a name that no record, table or message could repeat."""
-  try:
-    str(folder).encode()
-  except UnicodeEncodeError as e:
-    shown = os.fsencode(folder).decode('utf-8', 'backslashreplace')
-    raise UserError(
-      f'config.dataset.folder: the folder name {shown} is not UTF-8, and '
-      f'records and tables of classes have to repeat it; rename the folder'
-    ) from e
-
-
-def _check_classes(
-  found: Mapping[str, pathlib.Path], class_names: tuple[str, ...]
-) -> None:
-  """Refuses fewer than two classes, and splits that do not have the same."""
-  train = found['train']
-  if len(class_names) < 2:
-    raise UserError(
-      f'{train} has {len(class_names)} class folders'
-      f'{f" ({class_names[0]})" if class_names else ""}; to tell classes apart '
-      f'there must be two at least, each a folder with its pictures'
-    )
-  for split in found.values():
-    here = _class_folders(split)
-    missing = [n for n in class_names if n not in here]
-    extra = [n for n in here if n not in class_names]
-    if missing or extra:
-      near = did_you_mean(extra[0], missing) if extra else ''
-      words = [
-        f'{len(names)} {what} ({", ".join(names[:_SHOWN])})'
-        for names, what in (
-          (missing, 'are missing'),
-          (extra, 'are not in train'),
-        )
-        if names
-      ]
-      raise UserError(
-        f'{split} and {train} must have the same class folders; of those in '
-        f'{split.name}/, {" and ".join(words)}{near}'
-      )
-
-
-def _files(
-  split: pathlib.Path,
-  labels: Mapping[str, int],
-  digest: Any,
-  left_out: folders.LeftOut,
-  *,
-  some: bool,
-) -> FileRecords:
-  """The pictures of a split, by class and name; adds them to the digest.
-
-  Args:
-    split: The folder.
-    labels: The label of each class.
-    digest: The hash.
-    left_out: Counts what is not read.
-    some: Whether some of the classes suffice.
-  """
-  paths, numbers = [], []
-  folders.count_loose(str(split), left_out)
-  for name in sorted(labels, key=os.fsencode):
-    folder = split / name
-    if some and not folder.is_dir():
-      continue
-    here = folders.LeftOut()
-    files = folders.pictures_in(str(folder), here)
-    left_out.update(here)
-    if not files and not some:
-      raise UserError(
-        f'{folder} holds no picture ({", ".join(SUFFIXES)}), only '
-        f'{here.total()} other files. Put some there, or remove the folder '
-        f'from all splits'
-      )
-    for file, size in files:
-      digest.update(
-        b'%s/%s/%s %d\n' % (split.name.encode(), name.encode(), file, size)
-      )
-      paths.append(os.path.join(os.fsencode(folder), file))
-      numbers.append(labels[name])
-  if not paths:
-    raise UserError(f'{split} holds no picture ({", ".join(SUFFIXES)})')
-  return FileRecords(np.array(paths, object), np.array(numbers, np.int32))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from resnet_jax import predict
-from resnet_jax.data.streamed import class_labels, sources
+from resnet_jax.data.streamed import class_folders, sources
 from resnet_jax.errors import UserError
 from tests.data.streamed.pictures import config_of
 
@@ -102,9 +102,9 @@ def test_labels_are_those_of_the_checkpoint(folders, classes, labels):
   root = pathlib.Path('set')
   if isinstance(labels, str):
     with pytest.raises(UserError, match=labels):
-      class_labels.match(root, folders, classes)
+      class_folders.match(root, folders, classes)
   else:
-    assert class_labels.match(root, folders, classes)[1] == labels
+    assert class_folders.match(root, folders, classes)[1] == labels
 
 
 def test_a_folder_to_evaluate_needs_no_training_pictures(tmp_path):

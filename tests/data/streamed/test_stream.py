@@ -150,6 +150,7 @@ def test_a_damaged_picture_stops_the_stream_once(damaged, monkeypatch):
   assert len(opened) == 2
 
 
+@pytest.mark.slow
 def test_an_unfinished_stream_does_not_hold_up_the_end(tmp_path):
   folder = write_folder(tmp_path / 'set')
   for file in folder.glob('train/*/*.JPEG'):
