@@ -37,7 +37,8 @@ def read_split(records: FileRecords, *, max_damaged: int) -> Split:
       `max_damaged` cannot be read.
   """
   images: np.ndarray | None = None
-  kept, damaged = [], []
+  kept: list[int] = []
+  damaged: list[str] = []
   with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
     pictures = pool.map(_read, records.paths)
     for index, picture in enumerate(pictures):

@@ -101,10 +101,12 @@ def from_npz(path: str) -> ImageSet:
       f'config.dataset.npz: there is no file {file}. It should be an .npz '
       f'with the arrays {", ".join(_NPZ_KEYS)}'
     )
-  values = read_npz(
+  train_images, train_labels, test_images, test_labels = read_npz(
     file, _NPZ_KEYS, kinds=('u', 'iu', 'u', 'iu'), mend='make it anew'
   )
-  return _checked(str(file), *values)
+  return _checked(
+    str(file), train_images, train_labels, test_images, test_labels
+  )
 
 
 def from_tfds(name: str, data_dir: str) -> ImageSet:

@@ -52,11 +52,8 @@ def upright_size(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
   Raises:
     tf.errors.OpError: it is of another kind, or damaged.
   """
-  size = tf.cond(
-    _is_plain_jpeg(contents),
-    lambda: _stored_size(contents),
-    lambda: _rare_size(contents),
-  )
+  look = _look(contents)
+  size = turning.turned_size(look.size, look.orientation)
   height, width = tf.unstack(size, 2)
   return height, width
 
@@ -108,25 +105,23 @@ def sample(
   The header is read only once. Other arguments, result and errors are those of
   `resample`.
   """
+  look = _look(contents)
 
   def plain() -> tf.Tensor:
-    size = _stored_size(contents)
-    rows, columns = tf.unstack(size, 2)
-    part = functools.partial(_decode_jpeg, contents, size)
+    rows, columns = tf.unstack(look.size, 2)
+    part = functools.partial(_decode_jpeg, contents, look.size)
     window = choose((rows, columns))
     return resampling.resample(part, window, (height, width), antialias)
 
   @_rare
-  def rare(contents: tf.Tensor) -> tf.Tensor:
-    look = _look(contents)
-    rows, columns = tf.unstack(
-      turning.turned_size(look.size, look.orientation), 2
-    )
+  def rare(contents: tf.Tensor, look: _Look) -> tf.Tensor:
+    size = turning.turned_size(look.size, look.orientation)
+    rows, columns = tf.unstack(size, 2)
     part = functools.partial(_turned_part, contents, look)
     window = choose((rows, columns))
     return resampling.resample(part, window, (height, width), antialias)
 
-  return tf.cond(_is_plain_jpeg(contents), plain, lambda: rare(contents))
+  return tf.cond(_is_plain(look), plain, lambda: rare(contents, look))
 
 
 def _decode_part(
@@ -142,10 +137,11 @@ def _decode_part(
   Returns:
     uint8 [h, w, 3].
   """
+  look = _look(contents)
   return tf.cond(
-    _is_plain_jpeg(contents),
-    lambda: _decode_jpeg(contents, _stored_size(contents), first, last),
-    lambda: _rare_part(contents, first, last),
+    _is_plain(look),
+    lambda: _decode_jpeg(contents, look.size, first, last),
+    lambda: _rare_part(contents, look, first, last),
   )
 
 
@@ -156,41 +152,45 @@ _rare = functools.partial(
 )
 
 
-def _is_plain_jpeg(contents: tf.Tensor) -> tf.Tensor:
-  """Whether TensorFlow decodes the file rightly as it is, in some 5 us.
+def _look(contents: tf.Tensor) -> _Look:
+  """Looks at a file, which takes some 10 us for most JPEGs.
 
-  That is so of a JPEG whose JFIF header is followed by its tables, as most are,
-  and whose scan begins before anything that could be an orientation. Of all
-  others, `pillow.look` says how to read them.
+  Most have a JFIF header, tables behind it, and a scan before anything that
+  could be an orientation. At all others, `pillow.look` looks.
   """
   head = tf.strings.substr(contents, 0, _HEAD_BYTES)
   head = tf.strings.join([head, _PADDING])
   scan = tf.raw_ops.StringSplitV2(input=[head], sep=_SCAN, maxsplit=1).values
-  plain = (
+  simple = (
     tf.equal(tf.strings.substr(head, 0, len(_JFIF)), _JFIF)
     & tf.equal(tf.strings.substr(head, _JFIF_BYTES, len(_TABLE)), _TABLE)
     & (tf.size(scan) > 1)
     & ~tf.strings.regex_full_match(head, _ORIENTED)
   )
-  # JFIF has no fourth component, and a decoder has to guess what it is.
-  return tf.cond(
-    plain,
-    lambda: tf.image.extract_jpeg_shape(contents)[2] < 4,
-    lambda: tf.constant(False),
-  )
+
+  def quickly() -> tf.Tensor:
+    shape = tf.image.extract_jpeg_shape(contents)
+    # JFIF has no fourth component, and a decoder has to guess what it is.
+    jpeg = tf.cast(shape[2:] < 4, tf.int32)
+    return tf.concat([shape[:2], [1], jpeg], 0)
+
+  def by_pillow() -> tf.Tensor:
+    seen = tf.numpy_function(pillow.look, [contents], tf.int32, stateful=False)
+    return tf.ensure_shape(seen, [4])
+
+  seen = tf.cond(simple, quickly, by_pillow)
+  return _Look(seen[:2], seen[2], seen[3] > 0)
 
 
-@_rare
-def _rare_size(contents: tf.Tensor) -> tf.Tensor:
-  size, orientation, _ = _look(contents)
-  return turning.turned_size(size, orientation)
+def _is_plain(look: _Look) -> tf.Tensor:
+  return look.jpeg & (look.orientation == 1)
 
 
 @_rare
 def _rare_part(
-  contents: tf.Tensor, first: tf.Tensor, last: tf.Tensor
+  contents: tf.Tensor, look: _Look, first: tf.Tensor, last: tf.Tensor
 ) -> tf.Tensor:
-  return _turned_part(contents, _look(contents), first, last)
+  return _turned_part(contents, look, first, last)
 
 
 def _turned_part(
@@ -211,16 +211,6 @@ def _turned_part(
     jpeg, lambda: _decode_jpeg(contents, size, begin, end), by_pillow
   )
   return turning.turn(part, orientation)
-
-
-def _look(contents: tf.Tensor) -> _Look:
-  seen = tf.numpy_function(pillow.look, [contents], tf.int32, stateful=False)
-  seen = tf.ensure_shape(seen, [4])
-  return _Look(seen[:2], seen[2], seen[3] > 0)
-
-
-def _stored_size(contents: tf.Tensor) -> tf.Tensor:
-  return tf.image.extract_jpeg_shape(contents)[:2]
 
 
 def _decode_jpeg(

@@ -388,14 +388,22 @@ def difference(contents, pixels=None):
 def main():
   groups = {}
   for name, contents in all_files().items():
-    kind = name.split(' orientation')[0].split(' none,')[0]
-    groups.setdefault(kind, []).append(difference(contents))
-  print('| Format and form | files | greatest difference | mean difference |')
-  print('|---|---:|---:|---:|')
+    kind, _, form = name.partition(' ')
+    found = groups.setdefault(kind, {})
+    for word in (' orientation', ' none, a thumbnail'):
+      if (' ' + form).startswith(word):
+        form = 'orientations'
+    found.setdefault(form or 'plain', []).append(difference(contents))
+  print('| Format | Forms | Files | Greatest difference | Mean difference |')
+  print('|---|---|---:|---:|---:|')
   for kind, found in groups.items():
-    most, means = max(m for m, _ in found), [mean for _, mean in found]
-    label = f'{kind}, orientations' if len(found) > 1 else kind
-    print(f'| {label} | {len(found)} | {most} | {np.mean(means):.3f} |')
+    forms = '; '.join(
+      form if len(apart) == 1 else f'{form} ({len(apart)})'
+      for form, apart in found.items()
+    )
+    every = [one for apart in found.values() for one in apart]
+    most, mean = max(m for m, _ in every), np.mean([m for _, m in every])
+    print(f'| {kind} | {forms} | {len(every)} | {most} | {mean:.3f} |')
 
 
 if __name__ == '__main__':

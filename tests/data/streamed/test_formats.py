@@ -90,3 +90,19 @@ def test_damaged_files_are_read_or_refused_in_one_line(files):
       whole = pillow.upright(files[name])
       np.testing.assert_array_equal(pillow.upright(contents), whole, str(seed))
   assert found['refused'] > 50
+
+
+def test_ordinary_jpegs_cost_no_call_of_pillow(files, monkeypatch):
+  import tensorflow as tf
+
+  from resnet_jax.data.streamed import decode
+
+  def refuse(contents):
+    raise ValueError('Pillow was called')
+
+  monkeypatch.setattr(pillow, 'look', refuse)
+  size = tf.function(decode.upright_size)
+  for name in ('baseline 4:2:0', 'baseline 4:4:4', 'progressive 4:2:0'):
+    assert [int(n) for n in size(files[f'JPEG {name}'])] == [61, 75]
+  with pytest.raises(tf.errors.OpError, match='Pillow was called'):
+    size(files['PNG RGB'])
