@@ -28,8 +28,9 @@ _SCAN = b'\xff\xda\x00\x0c\x03'
 _HEAD_BYTES = 2048
 # A part of a string must not begin behind its end.
 _PADDING = bytes(32)
-# The names of Exif, and of the orientation in XMP.
-_ORIENTED = r'(?s)\C*(?:Exif|tiff:Orient)\C*'
+# Where a JPEG's orientation stands: Exif, or else XMP.
+_ORIENTED = (b'Exif\x00\x00', b'tiff:Orientation')
+_HEAD_ORIENTED = r'(?s)\C*(?:Exif|tiff:Orient)\C*'
 
 
 class _Look(NamedTuple):
@@ -156,17 +157,26 @@ def _look(contents: tf.Tensor) -> _Look:
   """Looks at a file, which takes some 10 us for most JPEGs.
 
   Most have a JFIF header, tables behind it, and a scan before anything that
-  could be an orientation. At all others, `pillow.look` looks.
+  could be an orientation. Others are searched for one as a whole. At what may
+  have one, and at other formats, `pillow.look` looks, which takes longer.
   """
   head = tf.strings.substr(contents, 0, _HEAD_BYTES)
   head = tf.strings.join([head, _PADDING])
   scan = tf.raw_ops.StringSplitV2(input=[head], sep=_SCAN, maxsplit=1).values
-  simple = (
+  usual = (
     tf.equal(tf.strings.substr(head, 0, len(_JFIF)), _JFIF)
     & tf.equal(tf.strings.substr(head, _JFIF_BYTES, len(_TABLE)), _TABLE)
     & (tf.size(scan) > 1)
-    & ~tf.strings.regex_full_match(head, _ORIENTED)
+    & ~tf.strings.regex_full_match(head, _HEAD_ORIENTED)
   )
+
+  def unturned() -> tf.Tensor:
+    pieces = [
+      tf.raw_ops.StringSplitV2(input=[contents], sep=mark, maxsplit=1).values
+      for mark in _ORIENTED
+    ]
+    found = [tf.size(piece) > 1 for piece in pieces]
+    return tf.io.is_jpeg(contents) & ~(found[0] | found[1])
 
   def quickly() -> tf.Tensor:
     shape = tf.image.extract_jpeg_shape(contents)
@@ -178,6 +188,7 @@ def _look(contents: tf.Tensor) -> _Look:
     seen = tf.numpy_function(pillow.look, [contents], tf.int32, stateful=False)
     return tf.ensure_shape(seen, [4])
 
+  simple = tf.cond(usual, lambda: tf.constant(True), unturned)
   seen = tf.cond(simple, quickly, by_pillow)
   return _Look(seen[:2], seen[2], seen[3] > 0)
 

@@ -104,7 +104,8 @@ def decode(contents: bytes) -> np.ndarray:
   image.load()
   # Pillow would warn of a palette whose transparency is dropped.
   image.info.pop('transparency', None)
-  if image.mode.startswith('I;16'):
+  # A TIFF of this mode may have 12 bits, or white as 0, which Pillow ignores.
+  if image.mode.startswith('I;16') and image.format == 'PNG':
     high = (np.asarray(image) >> 8).astype(np.uint8)
     return np.repeat(high[..., np.newaxis], 3, -1)
   if image.mode not in _MODES:

@@ -330,6 +330,10 @@ def refused():
       encoded(Image.fromarray(grey.astype(np.float32)), 'TIFF'),
       'mode F',
     ),
+    'TIFF of 16 bits': (
+      encoded(Image.fromarray(grey.astype(np.uint16)), 'TIFF'),
+      'mode I;16',
+    ),
     'TIFF of 32 bits': (
       encoded(Image.fromarray(grey.astype(np.int32)), 'TIFF'),
       'mode I',
