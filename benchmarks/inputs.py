@@ -111,7 +111,7 @@ def _parts(photographs: list[np.ndarray], count: int) -> Iterator[np.ndarray]:
 
 
 def _files(folder: str) -> list[str]:
-  from resnet_jax.data.streamed.sources import SUFFIXES
+  from resnet_jax.data.streamed.pillow import SUFFIXES
 
   found = pathlib.Path(folder).rglob('*')
   files = sorted(str(f) for f in found if f.suffix.lower() in SUFFIXES)

@@ -57,7 +57,7 @@ def evaluate_saved(
   if config is None:
     config = restore.read_config(found[0])
   checks.check(config)
-  data = experiment.load_data(config)
+  data = experiment.load_data(config, found[0].meta['class_names'])
   evaluator = Evaluator(config, data)
   _log.info('%s', summary.describe_data(data, evaluator.views))
   scores = [

@@ -5,7 +5,7 @@ Everything that can be refused is refused here, the cheap checks first.
 
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -122,8 +122,14 @@ def build(
   )
 
 
-def load_data(config: ml_collections.ConfigDict) -> Data:
+def load_data(
+  config: ml_collections.ConfigDict, classes: Sequence[str] | None = None
+) -> Data:
   """The data of `config`, and the precision that it asks of JAX.
+
+  Args:
+    config: The run's.
+    classes: See `data.load.load`.
 
   Raises:
     UserError: there are no such data, or they cannot be had here.
@@ -134,4 +140,4 @@ def load_data(config: ml_collections.ConfigDict) -> Data:
   dataset = config.dataset
   source = dataset.npz or dataset.folder or dataset.name
   _log.info('loading %s ...', source)
-  return load(dataset)
+  return load(dataset, classes)

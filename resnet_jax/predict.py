@@ -21,8 +21,8 @@ import jax
 import numpy as np
 
 from resnet_jax.console import start_logging
+from resnet_jax.data.streamed import folders
 from resnet_jax.data.streamed.records import FileRecords
-from resnet_jax.data.streamed.sources import SUFFIXES
 from resnet_jax.data.streamed.view_reader import ViewReader
 from resnet_jax.data.views import NAMES, Views
 from resnet_jax.errors import UserError
@@ -140,18 +140,20 @@ class Predictor:
 def find_pictures(arguments: Sequence[str]) -> list[str]:
   """The files that are named, in folders, or matched by patterns, each once.
 
+  Which files of a folder are pictures is told by `folders.pictures_in`.
+
   Raises:
     UserError: an argument matches nothing.
   """
   files = []
   for argument in arguments:
     if os.path.isdir(argument):
-      inside = sorted(
-        os.path.join(folder, name)
-        for folder, _, names in os.walk(argument)
-        for name in names
-        if name.lower().endswith(SUFFIXES)
-      )
+      left_out = folders.LeftOut()
+      inside = [
+        os.path.join(argument, os.fsdecode(name))
+        for name, _ in folders.pictures_in(argument, left_out)
+      ]
+      folders.log_left_out(argument, left_out)
     elif os.path.isfile(argument):
       inside = [argument]
     else:

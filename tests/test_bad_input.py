@@ -160,8 +160,8 @@ def damaged(name, arrays, file):
   [
     ('lacks an array', ['lacks test_labels']),
     ('empty', ['test split', 'no images']),
-    ('float images', ['train split', 'uint8', 'float64']),
-    ('float labels', ['train split', 'integers', 'float64']),
+    ('float images', ['train_images', 'uint8', 'float64']),
+    ('float labels', ['train_labels', 'integers', 'float64']),
     ('lost labels', ['150 images but 140 labels', 'example 140']),
     ('negative label', ['label -1 of example 17']),
     ('label without a class', ['test split', 'label 10 of example 5']),

@@ -166,11 +166,6 @@ def _check_data(config: ml_collections.ConfigDict) -> None:
       'say which pictures: --config.dataset.folder=DIR, a folder with '
       'train/<class>/* and val/<class>/*'
     )
-  if dataset.folder and not dataset.crop_size:
-    raise UserError(
-      'config.dataset.folder is for pictures, which are cropped to '
-      'config.dataset.crop_size, and that is 0; set it, such as 224'
-    )
   if dataset.npz and dataset.crop_size:
     raise UserError(
       'config.dataset.npz is for images of one size, which are not cropped; '

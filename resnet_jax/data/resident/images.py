@@ -33,14 +33,16 @@ class ImageSet:
   Attributes:
     name: The set's name, for messages.
     class_names: The classes in the order of their labels.
-    train, test: Its own splits.
-    validation: Examples held out of the training set, None if there are none.
+    train: Its training split, without examples where it is only tested on.
+    test: Its test split, None if there is none.
+    validation: Its validation split, or examples held out of the training set;
+      None if there are none.
   """
 
   name: str
   class_names: tuple[str, ...]
   train: Split
-  test: Split
+  test: Split | None
   validation: Split | None = None
 
   @property
@@ -54,7 +56,7 @@ class ImageSet:
       'validation': self.validation,
       'test': self.test,
     }
-    return {name: split for name, split in named.items() if split is not None}
+    return {name: split for name, split in named.items() if split}
 
   def fingerprint(self) -> str:
     """A hash of every pixel and label in their order."""
@@ -91,7 +93,14 @@ def check(
       f'{name}: training images are {train.images.shape[1:]} and test images '
       f'{test.images.shape[1:]}; all must have one size'
     )
-  counts = np.bincount(train.labels)
+  if train.labels.max() >= len(train):
+    index = int(train.labels.argmax())
+    raise UserError(
+      f'{name}, train split: label {train.labels[index]} of example {index}, '
+      f'and there are only {len(train)} examples. Labels must be 0, 1, 2, ... '
+      f'without a gap'
+    )
+  counts = np.bincount(train.labels.astype(np.int64))
   if 0 in counts:
     raise UserError(
       f'{name}, train split: labels go up to {len(counts) - 1} but no example '
@@ -134,6 +143,12 @@ def _check_arrays(where: str, split: Split) -> None:
     raise UserError(
       f'{where}: images must be uint8 [examples, height, width, channels]; '
       f'they are {images.dtype} {list(images.shape)}'
+    )
+  if images.shape[1] <= 4 < images.shape[3]:
+    raise UserError(
+      f'{where}: images are {list(images.shape)}, which looks like channels '
+      f'first; they must be [examples, height, width, channels]: store '
+      f'images.transpose(0, 2, 3, 1)'
     )
   if not np.issubdtype(labels.dtype, np.integer) or labels.ndim != 1:
     raise UserError(

@@ -1,18 +1,22 @@
-"""Reads a whole set of small images: from TFDS, or from an .npz file.
+"""Reads a whole set of small images: from TFDS, an .npz file, or a folder.
 
 TensorFlow is imported only where TFDS is used, and never sees a GPU.
 """
 
 import pathlib
-import zipfile
+from collections.abc import Sequence
 from typing import Any
 
 import ml_collections
 import numpy as np
 
 from resnet_jax.data import tfds_sets
+from resnet_jax.data.arrays import read_npz
+from resnet_jax.data.resident.files import NO_SET, read_split
 from resnet_jax.data.resident.images import ImageSet, Split, check, hold_out
-from resnet_jax.errors import UserError, first_line
+from resnet_jax.data.streamed.records import FileRecords
+from resnet_jax.data.streamed.sources import PictureSet, load_pictures
+from resnet_jax.errors import UserError
 
 # Examples of each split, to tell a truncated copy from the whole set.
 _SIZES = {
@@ -23,17 +27,63 @@ _SIZES = {
 _NPZ_KEYS = ('train_images', 'train_labels', 'test_images', 'test_labels')
 
 
-def load_images(config: ml_collections.ConfigDict) -> ImageSet:
+def load_images(
+  config: ml_collections.ConfigDict, classes: Sequence[str] | None = None
+) -> ImageSet:
   """The set that `config.dataset` names, checked and split.
+
+  Args:
+    config: `config.dataset` of the run.
+    classes: See `data.load.load`.
 
   Raises:
     UserError: there is no such set, it cannot be had here, or it is damaged.
   """
+  if config.folder:
+    return from_pictures(
+      load_pictures(config, classes), max_damaged=config.max_damaged
+    )
   if config.npz:
     images = from_npz(config.npz)
   else:
     images = from_tfds(config.name, config.data_dir)
   return hold_out(images, config.validation_examples, config.validation_seed)
+
+
+def from_pictures(pictures: PictureSet, *, max_damaged: int) -> ImageSet:
+  """A set of pictures of one size, in colour, from a folder.
+
+  Pictures that cannot be read are left out, each with a line in the log.
+
+  Args:
+    pictures: The set, its examples in files.
+    max_damaged: Pictures of a split that may be left out.
+
+  Raises:
+    UserError: the pictures are of several sizes or too many for the memory of
+      a device, or more than `max_damaged` cannot be read.
+  """
+  splits = {
+    name: read_split(records, max_damaged=max_damaged)
+    for name, records in pictures.splits.items()
+    if isinstance(records, FileRecords)
+  }
+  shapes = {name: split.images.shape[1:] for name, split in splits.items()}
+  if len(set(shapes.values())) > 1:
+    sizes = ', '.join(f'{n} {h}x{w}' for n, (h, w, _) in shapes.items())
+    raise UserError(
+      f'{pictures.name}: the splits are of several sizes (height x width: '
+      f'{sizes}), {NO_SET}'
+    )
+  (shape,) = set(shapes.values())
+  none = Split(np.zeros((0, *shape), np.uint8), np.zeros(0, np.int32))
+  return ImageSet(
+    pictures.name,
+    pictures.class_names,
+    train=splits.get('train', none),
+    test=splits.get('test'),
+    validation=splits.get('validation'),
+  )
 
 
 def from_npz(path: str) -> ImageSet:
@@ -51,20 +101,12 @@ def from_npz(path: str) -> ImageSet:
       f'config.dataset.npz: there is no file {file}. It should be an .npz '
       f'with the arrays {", ".join(_NPZ_KEYS)}'
     )
-  try:
-    with np.load(file, allow_pickle=False) as content:
-      missing = [key for key in _NPZ_KEYS if key not in content]
-      if missing:
-        raise UserError(
-          f'{file} lacks {", ".join(missing)}; it holds '
-          f'{", ".join(content) or "nothing"}'
-        )
-      values = [content[key] for key in _NPZ_KEYS]
-  except (ValueError, OSError, EOFError, zipfile.BadZipFile) as e:
-    raise UserError(
-      f'{file} is damaged or no .npz file ({first_line(e)}); make it anew'
-    ) from e
-  return _checked(str(file), *values)
+  train_images, train_labels, test_images, test_labels = read_npz(
+    file, _NPZ_KEYS, kinds=('u', 'iu', 'u', 'iu'), mend='make it anew'
+  )
+  return _checked(
+    str(file), train_images, train_labels, test_images, test_labels
+  )
 
 
 def from_tfds(name: str, data_dir: str) -> ImageSet:

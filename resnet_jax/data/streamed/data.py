@@ -1,20 +1,20 @@
 """Pictures of any size, which training and evaluation read from the disk."""
 
 import pathlib
-import zipfile
 from collections.abc import Iterator
 
 import jax
 import ml_collections
 import numpy as np
 
+from resnet_jax.data.arrays import read_npz
 from resnet_jax.data.feed import Part
 from resnet_jax.data.normalization import IMAGENET_MEAN, Normalization
 from resnet_jax.data.streamed.feed import StreamedFeed
 from resnet_jax.data.streamed.sources import PictureSet
 from resnet_jax.data.streamed.view_reader import ViewReader
 from resnet_jax.data.views import Views
-from resnet_jax.errors import UserError, first_line
+from resnet_jax.errors import UserError
 
 
 class StreamedData:
@@ -94,16 +94,13 @@ def _read_mean(
       f'from the training set, once, by {command}; or subtract what is in '
       f'public use with --config.dataset.mean=imagenet'
     )
-  try:
-    with np.load(file, allow_pickle=False) as content:
-      mean, theirs = content['mean'], str(content['made_of'])
-  except (ValueError, OSError, EOFError, KeyError, AttributeError) as e:
-    raise UserError(
-      f'{file} is damaged or no mean image ({first_line(e)}); compute it anew '
-      f'by {command}'
-    ) from e
-  except zipfile.BadZipFile as e:
-    raise UserError(f'{file} is damaged; compute it anew by {command}') from e
+  mean, text = read_npz(
+    file,
+    ('mean', 'made_of'),
+    kinds=('f', 'U'),
+    mend=f'compute the mean image anew by {command}',
+  )
+  theirs = str(text)
   if mean.shape != shape:
     raise UserError(
       f'{file} is {list(mean.shape)}, and crops are {list(shape)} '

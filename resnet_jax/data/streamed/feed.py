@@ -17,8 +17,9 @@ import numpy as np
 from resnet_jax.data.feed import MakeBatch
 from resnet_jax.data.normalization import Normalization
 from resnet_jax.data.order import examples_at
+from resnet_jax.data.streamed.damaged import Damaged
 from resnet_jax.data.streamed.records import Records
-from resnet_jax.data.streamed.stream import Damaged, Decoded, Request, Stream
+from resnet_jax.data.streamed.stream import Decoded, Request, Stream
 from resnet_jax.placement import AUGMENT, shard
 
 # The principal components of the colours of ImageNet's training pixels, RGB in

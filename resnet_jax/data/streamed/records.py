@@ -53,7 +53,7 @@ class FileRecords:
     return FileRecords(self.paths[ids], self.labels[ids])
 
   def name(self, index: int) -> str:
-    return os.fsdecode(self.paths[index])
+    return self.paths[index].decode('utf-8', 'backslashreplace')
 
   def keys(self, ids: np.ndarray) -> tuple[np.ndarray, ...]:
     return self.paths[ids], self.labels[ids]

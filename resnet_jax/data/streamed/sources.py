@@ -6,21 +6,18 @@ from_tfds     a TFDS set, such as imagenet2012
 
 import dataclasses
 import hashlib
-import os
 import pathlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import ml_collections
-import numpy as np
 
 from resnet_jax.data import tfds_sets
 from resnet_jax.data.order import held_out
-from resnet_jax.data.streamed.records import FileRecords, Records
+from resnet_jax.data.streamed import class_folders, folders
+from resnet_jax.data.streamed.records import Records
 from resnet_jax.data.streamed.tfrecords import TFRecords
-from resnet_jax.errors import UserError, did_you_mean
+from resnet_jax.errors import UserError
 
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.gif')
 # Names that the folder of the validation split may have.
 _VALIDATION = ('val', 'validation', 'valid')
 # Names that a message lists at most.
@@ -47,23 +44,35 @@ class PictureSet:
   fingerprint: str
 
 
-def load_pictures(config: ml_collections.ConfigDict) -> PictureSet:
+def load_pictures(
+  config: ml_collections.ConfigDict, classes: Sequence[str] | None = None
+) -> PictureSet:
   """The set that `config.dataset` names, checked and split.
+
+  Args:
+    config: `config.dataset` of the run.
+    classes: See `from_folder`.
 
   Raises:
     UserError: there is no such set, or it is not in order.
   """
   if config.folder:
-    pictures = from_folder(config.folder)
+    pictures = from_folder(config.folder, classes)
   else:
     pictures = from_tfds(config.name, config.data_dir)
   return _hold_out(pictures, config.validation_examples, config.validation_seed)
 
 
-def from_folder(folder: str) -> PictureSet:
+def from_folder(
+  folder: str, classes: Sequence[str] | None = None
+) -> PictureSet:
   """The set `train/<class>/*`, `val/<class>/*` and, if there, `test/<class>/*`.
 
-  Labels number the class names in the order of their bytes.
+  Args:
+    folder: The folder of all of this.
+    classes: The classes of a checkpoint that is evaluated, by label: the labels
+      are theirs, and neither training pictures nor all classes are needed. None
+      numbers the class folders in the order of their bytes.
 
   Raises:
     UserError: there are no such folders, a class has no pictures, there is one
@@ -72,34 +81,43 @@ def from_folder(folder: str) -> PictureSet:
   root = pathlib.Path(folder).expanduser()
   if not root.is_dir():
     raise UserError(f'config.dataset.folder: there is no folder {root}')
+  class_folders.check_name(root)
   found = {
-    split: next((root / n for n in names if (root / n).is_dir()), None)
+    split: path
     for split, names in {
       'train': ('train',),
       'validation': _VALIDATION,
       'test': ('test',),
     }.items()
+    for path in [next((root / n for n in names if (root / n).is_dir()), None)]
+    if path is not None
   }
-  if found['train'] is None:
+  if not found or ('train' not in found and classes is None):
     inside = sorted(p.name for p in root.iterdir() if p.is_dir())[:_SHOWN]
     raise UserError(
-      f'config.dataset.folder: {root} has no folder train/, only '
+      f'config.dataset.folder: {root} has no folder '
+      f'{"train/" if classes is None else "val/ or test/"}, only '
       f'{", ".join(inside) or "files"}. It should hold train/<class>/* and '
       f'val/<class>/*'
     )
-  class_names = _class_folders(found['train'])
-  if len(class_names) < 2:
-    raise UserError(
-      f'{found["train"]} has {len(class_names)} class folders'
-      f'{f" ({class_names[0]})" if class_names else ""}; to tell classes apart '
-      f'there must be two at least, each a folder with its pictures'
+  if classes is None:
+    class_names = class_folders.names_in(found['train'])
+    class_folders.check_alike(found, class_names)
+    labels = {name: label for label, name in enumerate(class_names)}
+  else:
+    class_names, labels = class_folders.match(
+      root,
+      sorted(set().union(*map(class_folders.names_in, found.values()))),
+      classes,
     )
+  left_out = folders.LeftOut()
   digest = hashlib.blake2b(digest_size=16)
   splits: dict[str, Records] = {}
   for split, path in found.items():
-    if path is not None:
-      _check_classes(path, found['train'], class_names)
-      splits[split] = _files(path, class_names, digest)
+    splits[split] = class_folders.read(
+      path, labels, digest, left_out, some=classes is not None
+    )
+  folders.log_left_out(str(root), left_out)
   return PictureSet(root.name, root, class_names, splits, digest.hexdigest())
 
 
@@ -151,11 +169,13 @@ def from_tfds(name: str, data_dir: str) -> PictureSet:
 def _hold_out(pictures: PictureSet, examples: int, seed: int) -> PictureSet:
   """Moves `examples` of the training set to a validation split."""
   splits = dict(pictures.splits)
-  if examples and 'validation' in splits:
+  if examples and 'validation' in splits and 'train' in splits:
     raise UserError(
       f'config.dataset.validation_examples is {examples}, and {pictures.name} '
       f'has a validation split of its own; leave it at 0'
     )
+  if 'train' not in splits:  # only tested on
+    return pictures
   total = len(splits['train'])
   if examples:
     held, kept = held_out(pictures.name, total, examples, seed)
@@ -168,57 +188,3 @@ def _hold_out(pictures: PictureSet, examples: int, seed: int) -> PictureSet:
       f'--config.dataset.validation_examples={max(1, total // 10)}'
     )
   return dataclasses.replace(pictures, splits=splits)
-
-
-def _class_folders(split: pathlib.Path) -> tuple[str, ...]:
-  with os.scandir(split) as entries:
-    names = [e.name for e in entries if e.is_dir() and e.name[0] != '.']
-  return tuple(sorted(names, key=os.fsencode))
-
-
-def _check_classes(
-  split: pathlib.Path, train: pathlib.Path, class_names: tuple[str, ...]
-) -> None:
-  here = _class_folders(split)
-  missing = [n for n in class_names if n not in here]
-  extra = [n for n in here if n not in class_names]
-  if missing or extra:
-    near = did_you_mean(extra[0], missing) if extra else ''
-    words = [
-      f'{len(names)} {what} ({", ".join(names[:_SHOWN])})'
-      for names, what in ((missing, 'are missing'), (extra, 'are not in train'))
-      if names
-    ]
-    raise UserError(
-      f'{split} and {train} must have the same class folders; of those in '
-      f'{split.name}/, {" and ".join(words)}{near}'
-    )
-
-
-def _files(
-  split: pathlib.Path, class_names: tuple[str, ...], digest: Any
-) -> FileRecords:
-  """The pictures of a split, by class and name; adds them to the digest."""
-  paths, labels, others = [], [], 0
-  for label, name in enumerate(class_names):
-    with os.scandir(split / name) as entries:
-      files = [(e.name, e.stat().st_size) for e in entries if e.is_file()]
-    kept = sorted(
-      (os.fsencode(f), size)
-      for f, size in files
-      if f.lower().endswith(SUFFIXES) and f[0] != '.'
-    )
-    others += len(files) - len(kept)
-    if not kept:
-      raise UserError(
-        f'{split / name} holds no picture ({", ".join(SUFFIXES)}), only '
-        f'{len(files)} other files. Put some there, or remove the folder from '
-        f'all splits'
-      )
-    for file, size in kept:
-      digest.update(
-        b'%s/%s/%s %d\n' % (split.name.encode(), os.fsencode(name), file, size)
-      )
-      paths.append(os.path.join(os.fsencode(split / name), file))
-      labels.append(label)
-  return FileRecords(np.array(paths, object), np.array(labels, np.int32))

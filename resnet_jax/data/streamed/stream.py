@@ -5,26 +5,29 @@ one that is depends on the data and on how the picture is cut, and not on when
 the damage was found, so that a resumed run trains on the same batches.
 """
 
+import atexit
+import contextlib
 import dataclasses
-import logging
 import os
 import re
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import numpy as np
 
+from resnet_jax.data.streamed.damaged import Damaged, row
 from resnet_jax.data.streamed.records import Records
 from resnet_jax.errors import UserError
 
-_log = logging.getLogger('resnet_jax')
-
 # Batches that may be ready ahead of the one that is being used.
 _AHEAD = 3
-# Examples that are asked for at once. Those of a whole run would not fit into
-# memory; and a Python function that TensorFlow calls for more would run in its
-# threads, which hang if they outlive the interpreter.
+# Examples that are asked for at once: those of a whole run would not fit into
+# memory.
 _STRETCH = 2**18
+# TensorFlow's threads call Pillow for rare pictures, and would hang if they
+# outlived the interpreter.
+_open_batches: 'weakref.WeakSet[Generator[Any, None, None]]' = weakref.WeakSet()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,77 +66,6 @@ class Decoded:
   damaged: np.ndarray
 
 
-class Damaged:
-  """The pictures of a split that are known to be damaged.
-
-  The missing end of a picture may lie below one crop and within another, so
-  that a damaged example is known by its number and by how it is cut.
-
-  Args:
-    records: The split.
-    limit: Damaged pictures that are tolerated.
-  """
-
-  def __init__(self, records: Records, *, limit: int) -> None:
-    self._records = records
-    self._limit = limit
-    self._pictures: set[int] = set()
-    self._cuts: set[tuple[int, tuple[bytes, ...]]] = set()
-
-  def __len__(self) -> int:
-    """The number of cuts that failed."""
-    return len(self._cuts)
-
-  def among(self, ids: np.ndarray, how: tuple[np.ndarray, ...]) -> np.ndarray:
-    """Whether each of `ids`, cut as `how` says, is damaged, bool [n]."""
-    found = np.isin(ids, list(self._pictures))
-    for place in np.flatnonzero(found).tolist():
-      found[place] = (int(ids[place]), _row(how, place)) in self._cuts
-    return found
-
-  def replaced(
-    self, ids: np.ndarray, how: tuple[np.ndarray, ...]
-  ) -> np.ndarray:
-    """`ids`, in which each damaged one is replaced by the next sound one."""
-    if not self._pictures:
-      return ids
-    ids = np.array(ids)
-    for place in np.flatnonzero(self.among(ids, how)).tolist():
-      ids[place] = self.next_sound(int(ids[place]), _row(how, place))
-    return ids
-
-  def next_sound(self, index: int, cut: tuple[bytes, ...]) -> int:
-    """The first from `index` on whose `cut` is not known to be damaged."""
-    while (index, cut) in self._cuts:
-      index = (index + 1) % len(self._records)
-    return index
-
-  def add(self, index: int, cut: tuple[bytes, ...], error: Exception) -> None:
-    """Notes a damaged example, and logs its name the first time.
-
-    Raises:
-      UserError: there are now more than the limit.
-    """
-    self._cuts.add((index, cut))
-    if index in self._pictures:
-      return
-    self._pictures.add(index)
-    _log.warning(
-      '%s is damaged and left out (%d so far): %s',
-      self._records.name(index),
-      len(self._pictures),
-      _reason(error),
-    )
-    if len(self._pictures) > min(self._limit, len(self._records) - 1):
-      names = [self._records.name(i) for i in sorted(self._pictures)]
-      raise UserError(
-        f'{len(names)} of {len(self._records)} pictures are damaged, and '
-        f'config.dataset.max_damaged is {self._limit}: {", ".join(names[:5])}'
-        f'{", ..." if len(names) > 5 else ""}. Replace or remove them, or '
-        f'raise the limit'
-      )
-
-
 class Stream:
   """Pictures of a split, cut to size.
 
@@ -163,6 +95,13 @@ class Stream:
     Raises:
       UserError: too many pictures are damaged.
     """
+    batches = self._batches(ask, first, last)
+    _open_batches.add(batches)
+    return batches
+
+  def _batches(
+    self, ask: Ask, first: int, last: int | None
+  ) -> Generator[Decoded, None, None]:
     import tensorflow as tf
 
     tf.config.set_visible_devices([], 'GPU')  # whose memory is JAX's
@@ -180,8 +119,8 @@ class Stream:
           damaged = self._damaged.among(ids, how)
           yield Decoded(ids, images, labels, damaged)
           number += 1
-      except tf.errors.OpError as e:
-        self._inspect(ask(np.array([number])), e)
+      except _failures() as e:
+        self._inspect(ask(np.array([number])), load, e)
 
   def _open(
     self, asked: Request, load: Callable[..., Any]
@@ -190,7 +129,11 @@ class Stream:
 
     batches, size = asked.ids.shape
     how = tuple(x.reshape(batches * size, *x.shape[2:]) for x in asked.how)
-    ids = self._damaged.replaced(asked.ids.reshape(-1), how)
+    ids = asked.ids.reshape(-1)
+    # A picture that was damaged once would stop every epoch again.
+    for place in self._damaged.untried(ids, how):
+      self._decodes(int(ids[place]), [x[place] for x in how], load)
+    ids = self._damaged.replaced(ids, how)
     options = tf.data.Options()
     options.deterministic = True
     options.threading.private_threadpool_size = os.cpu_count()
@@ -204,7 +147,9 @@ class Stream:
     contents, label = self._records.read(*keys_and_how[:count])
     return self._cut(contents, *keys_and_how[count:]), label
 
-  def _inspect(self, asked: Request, error: Exception) -> None:
+  def _inspect(
+    self, asked: Request, load: Callable[..., Any], error: Exception
+  ) -> None:
     """Finds the damaged pictures of a batch that could not be decoded.
 
     Raises:
@@ -213,10 +158,9 @@ class Stream:
     known = len(self._damaged)
     how = tuple(x[0] for x in asked.how)
     for place, index in enumerate(asked.ids[0].tolist()):
-      cut = _row(how, place)
       while True:
-        index = self._damaged.next_sound(index, cut)
-        if self._decodes(index, [x[place] for x in how], cut):
+        index = self._damaged.next_sound(index, row(how, place))
+        if self._decodes(index, [x[place] for x in how], load):
           break
     if len(self._damaged) == known:
       raise UserError(
@@ -225,21 +169,47 @@ class Stream:
       ) from error
 
   def _decodes(
-    self, index: int, how: list[np.ndarray], cut: tuple[bytes, ...]
+    self, index: int, how: list[np.ndarray], load: Callable[..., Any]
   ) -> bool:
+    """Tries one cut of one picture, and notes what came of it."""
     import tensorflow as tf
 
+    cut = tuple(x.tobytes() for x in how)
     keys = [key[0] for key in self._records.keys(np.array([index]))]
     try:
-      self._load(*map(tf.convert_to_tensor, (*keys, *how)))
-    except tf.errors.OpError as e:
-      self._damaged.add(index, cut, e)
+      load(*map(tf.convert_to_tensor, (*keys, *how)))
+    except _failures() as e:
+      self._damaged.add(index, cut, self._why(keys, e))
       return False
+    self._damaged.note_sound(index, cut)
     return True
 
+  def _why(self, keys: list[Any], error: Exception) -> str:
+    import tensorflow as tf
 
-def _row(how: tuple[np.ndarray, ...], place: int) -> tuple[bytes, ...]:
-  return tuple(x[place].tobytes() for x in how)
+    from resnet_jax.data.streamed import pillow
+
+    try:
+      contents, _ = self._records.read(*map(tf.convert_to_tensor, keys))
+    except _failures() as e:
+      return f'it cannot be read from the disk ({_reason(e)})'
+    reason = pillow.explain(contents.numpy())
+    return reason or f'TensorFlow cannot decode it ({_reason(error)})'
+
+
+def _failures() -> tuple[type[Exception], ...]:
+  """What is raised where a picture cannot be read."""
+  import tensorflow as tf
+
+  # A message of TensorFlow may hold a path or contents that are no UTF-8.
+  return tf.errors.OpError, UnicodeDecodeError
+
+
+@atexit.register
+def _close_all() -> None:
+  for batches in list(_open_batches):
+    with contextlib.suppress(ValueError):  # another thread is inside
+      batches.close()
 
 
 def _reason(error: Exception) -> str:

@@ -12,8 +12,9 @@ import jax
 import numpy as np
 
 from resnet_jax.data.feed import Part
+from resnet_jax.data.streamed.damaged import Damaged
 from resnet_jax.data.streamed.records import Records
-from resnet_jax.data.streamed.stream import Damaged, Request, Stream
+from resnet_jax.data.streamed.stream import Request, Stream
 from resnet_jax.data.views import Views
 
 

@@ -1,12 +1,16 @@
 """Damaged pictures: named, replaced, counted, and resumed with."""
 
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from resnet_jax.data.streamed.records import FileRecords
 from resnet_jax.data.streamed.sources import load_pictures
+from resnet_jax.data.streamed.stream import Stream
 from resnet_jax.data.views import Views
 from resnet_jax.errors import UserError
 from tests.data.streamed.pictures import (
@@ -61,9 +65,7 @@ def test_what_is_damaged_is_named_and_replaced_by_the_next(damaged, caplog):
   for batch in seen:
     for index, label in zip(batch['ids'], batch['labels'], strict=True):
       assert label == good.labels[index]
-  assert (
-    f'{file} is damaged and left out (1 so far): Invalid JPEG' in caplog.text
-  )
+  assert f'{file} is left out (1 so far): it is cut short (JPEG)' in caplog.text
   step = next(k for k, b in enumerate(seen) if 3 in b['ids'])
   # A run that opens after or at the damage trains on the same.
   for k in range(5):
@@ -112,3 +114,53 @@ def test_damage_is_not_counted_in_tests(damaged):
   )
   ids = np.concatenate([part.ids for part in parts])
   np.testing.assert_array_equal(np.sort(ids[ids >= 0]), np.delete(range(18), 3))
+
+
+def test_the_reason_is_the_pictures(tmp_path, caplog):
+  folder = write_folder(tmp_path / 'set')
+  bad = {
+    '002.JPEG': (b'', 'it is empty'),
+    '003.JPEG': (b'<html>', 'it is a web page, which is not read'),
+    '004.JPEG': (b'\0\0\0\x20ftypavif' + bytes(40), 'it is AVIF, which is not'),
+    '005.JPEG': (None, 'it cannot be read from the disk'),
+  }
+  config = config_of(folder)
+  found = load_pictures(config.dataset).splits['train']
+  for name, (contents, _) in bad.items():
+    file = folder / 'train' / CLASSES[1] / name
+    file.unlink()
+    if contents is not None:
+      file.write_bytes(contents)
+  batches(folder, range(3), config=config, records=found)
+  for name, (_, reason) in bad.items():
+    (line,) = (r.getMessage() for r in caplog.records if name in r.getMessage())
+    assert f': {reason}' in line
+    assert 'File "' not in line and 'python' not in line
+
+
+def test_a_damaged_picture_stops_the_stream_once(damaged, monkeypatch):
+  folder, _ = damaged
+  opened = []
+  real = Stream._open
+  monkeypatch.setattr(
+    Stream, '_open', lambda self, *a: opened.append(0) or real(self, *a)
+  )
+  # Seven epochs, in each of which it is cut otherwise.
+  batches(folder, range(15))
+  assert len(opened) == 2
+
+
+@pytest.mark.slow
+def test_an_unfinished_stream_does_not_hold_up_the_end(tmp_path):
+  folder = write_folder(tmp_path / 'set')
+  for file in folder.glob('train/*/*.JPEG'):
+    Image.open(file).save(file.with_suffix('.webp'))
+    file.unlink()
+  code = (
+    'from tests.data.streamed.pictures import feed\n'
+    f'feed({str(folder)!r}).host_batch(0)\n'
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', code], timeout=60, stderr=subprocess.PIPE, check=True
+  )
+  assert b'Traceback' not in done.stderr and b'terminate' not in done.stderr
