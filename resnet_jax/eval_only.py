@@ -31,6 +31,7 @@ def evaluate_saved(
   paths: Sequence[pathlib.Path] = (),
   per_class: pathlib.Path | None = None,
   results_file: pathlib.Path | None = None,
+  trust_data: bool = False,
 ) -> list[tuple[str, dict[str, Result]]]:
   """Evaluates checkpoints, or the newest of each series of a run.
 
@@ -42,6 +43,7 @@ def evaluate_saved(
       More than one are an ensemble, too (Table 5).
     per_class: A CSV file to write, for the last that is evaluated.
     results_file: A JSON file to write, for all, with what they depend on.
+    trust_data: Without `config`: see `restore.read_config`.
 
   Returns:
     For each checkpoint, and for the ensemble: its path or 'ensemble', and the
@@ -55,7 +57,7 @@ def evaluate_saved(
   found = [read_checkpoint(path) for path in paths]
   found = found or _newest_of_each(workdir)
   if config is None:
-    config = restore.read_config(found[0])
+    config = restore.read_config(found[0], trust_data=trust_data)
   checks.check(config)
   data = experiment.load_data(config)
   evaluator = Evaluator(config, data)

@@ -17,6 +17,9 @@ import safetensors.numpy
 from resnet_jax.errors import UserError
 
 _TORCH = ('.pth', '.pt', '.th')
+# In earlier versions `weights_only=True` can be made to run code
+# (CVE-2025-32434).
+_LEAST_TORCH = (2, 6)
 SUFFIXES = ('.safetensors', '.npz', *_TORCH)
 # Entries of a PyTorch checkpoint that hold weights, in order of preference. The
 # averaged ones of `state_dict_ema` are taken only where there are no others.
@@ -150,6 +153,11 @@ def _read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
       f'{path} is a PyTorch file, and PyTorch is not installed: pip install '
       f'torch, or convert the file to .safetensors where it is'
     ) from e
+  if tuple(map(int, torch.__version__.split('.')[:2])) < _LEAST_TORCH:
+    raise UserError(
+      f'{path} was not read: PyTorch {torch.__version__} can be made to run '
+      f"code by a file of weights; pip install 'torch>=2.6'"
+    )
   with path.open('rb') as file:
     start = file.read(12)
   if not start.startswith((b'PK', b'\x80')):  # a zip archive, or a pickle
