@@ -119,6 +119,13 @@ def _scores(
   restore.check_classes(
     found, data.class_names, 'name data of its own classes with --config'
   )
+  smoothed = restore.antialias(found)
+  if config.dataset.crop_size and smoothed != config.dataset.antialias:
+    _log.warning(
+      '%s was trained on pictures scaled down %s smoothing: evaluate it with '
+      '--config.dataset.antialias=%s',
+      *(found.path, 'with' if smoothed else 'without', smoothed),
+    )
   if found.meta['data'] != data.fingerprint:
     _log.info('%s was trained on other data than these', found.path)
   config = restore.with_network_of(config, found)

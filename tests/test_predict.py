@@ -2,7 +2,10 @@
 
 import csv
 import json
+import os
 import pathlib
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -11,6 +14,7 @@ from PIL import Image
 
 from resnet_jax import models, predict, weights
 from resnet_jax.weights.__main__ import run as weights_command
+from tests import command
 from tests.data.streamed.pictures import write_folder
 
 pytest.importorskip('tensorflow')
@@ -34,12 +38,12 @@ def folder(tmp_path_factory):
   return write_folder(tmp_path_factory.mktemp('pictures'), train=3, val=1)
 
 
-def expected(imported, file):
+def expected(imported, file, side=32):
   """Probabilities by Pillow and the plain module."""
   _, model, variables = imported
   with Image.open(file) as opened:
     picture = opened.convert('RGB')
-  scale = 32 / min(picture.size)
+  scale = side / min(picture.size)
   size = [int(n * scale + 0.5) for n in picture.size]
   left, top = ((n - 32) // 2 for n in size)
   resized = picture.resize(size, Image.Resampling.BILINEAR)
@@ -105,6 +109,8 @@ def test_no_picture_at_all_is_an_error(imported, tmp_path, capsys):
     (['--checkpoint={path}', 'nowhere.jpg'], 'nowhere.jpg is no picture'),
     (['--checkpoint={path}', '--top=0', '{}'], '--top=0'),
     (['--checkpoint={path}', '--output=x.txt', '{}'], '.csv or .json'),
+    (['--checkpoint={path}', '--resize=31', '{}'], 'it can be 32 or more'),
+    (['--checkpoint={path}', '--resize=32,64', '{}'], 'for --views=dense'),
   ],
 )
 def test_bad_words_are_refused(imported, folder, capsys, words, telling):
@@ -122,3 +128,50 @@ def test_mirror_images_and_crops_are_averaged(imported, folder):
     (one, *_), damaged = predict.Predictor(path, views=views)(files, top=10)
     assert not damaged
     assert abs(sum(one.probabilities) - 1) < 1e-5
+
+
+def test_the_size_of_pictures_can_be_set(imported, folder, capsys):
+  path, *_ = imported
+  (file,) = predict.find_pictures([str(folder / 'val' / 'flower')])
+  usual = predict.Predictor(path)([file], top=10)[0][0]
+  other = predict.Predictor(path, resize=(40,))([file], top=10)[0][0]
+  reference = expected(imported, file, side=40)
+  np.testing.assert_allclose(
+    other.probabilities, reference[other.labels], atol=2e-3
+  )
+  assert np.abs(np.subtract(other.probabilities, usual.probabilities)).max() > (
+    2e-3
+  )
+  for words in (['--resize=40'], ['--views=dense', '--resize=32,48']):
+    predict.run([f'--checkpoint={path}', *words, file])
+    assert file in capsys.readouterr().out
+  with pytest.raises(SystemExit):
+    predict.run([f'--checkpoint={path}', '--resize=big', file])
+  assert "'big' must be a number of pixels" in capsys.readouterr().err
+
+
+def test_names_that_are_no_text(imported, folder, tmp_path):
+  """Undecodable names, on a terminal that knows ASCII alone."""
+  picture = next(pathlib.Path(folder).glob('val/flower/*'))
+  odd = os.path.join(os.fsencode(tmp_path), b'caf\xe9\n\xc3\xa9' + b'.JPEG')
+  pathlib.Path(os.fsdecode(odd)).write_bytes(picture.read_bytes())
+  (tmp_path / 'bad\nerror: é.jpg').write_text('no picture')
+  output = tmp_path / 'out.csv'
+  words = [f'--checkpoint={imported[0]}', '--top=1', str(tmp_path)]
+  environment = os.environ | {'PYTHONIOENCODING': 'ascii', 'LC_ALL': 'C'}
+  for more in ([], [f'--output={output}']):
+    result = subprocess.run(
+      [sys.executable, '-m', 'resnet_jax.predict', *words, *more],
+      cwd=command.ROOT,
+      env=environment,
+      capture_output=True,
+      text=True,
+    )
+    assert result.returncode == 1
+    assert 'Traceback' not in result.stderr
+    assert result.stderr.count('\nerror:') == 0
+    assert r'bad\nerror: \xe9.jpg' in result.stderr
+    if not more:
+      assert r'caf\xe9\n\xe9.JPEG' in result.stdout
+  row = list(csv.reader(output.read_text('utf-8').splitlines()))[1]
+  assert row[0] == rf'{tmp_path}/caf\xe9\né.JPEG'

@@ -58,6 +58,8 @@ def with_class(prepared, root, name, form):
   """The set in `root` with its image's class replaced by `name`."""
   folder = root / 'innocent' / prepared.name
   shutil.copytree(prepared, folder)
+  for file in folder.glob('digits-*'):  # a set's name begins its files'
+    file.rename(file.with_name(file.name.replace('digits', 'innocent')))
   info = folder / 'dataset_info.json'
   content = json.loads(info.read_text())
   info.write_text(json.dumps(content | {'name': 'innocent'}))
@@ -95,9 +97,7 @@ def test_features_of_a_set_name_only_classes_of_tfds(
     tfds_sets.prepare('innocent', str(tmp_path))
 
 
-def test_a_set_whose_code_is_elsewhere_is_read_by_its_files(
-  prepared, tmp_path
-):
+def test_a_set_whose_code_is_elsewhere_is_read_by_its_files(prepared, tmp_path):
   with_class(prepared, tmp_path, OWN, 'now')
   images = sources.from_tfds('innocent', str(tmp_path))
   assert len(images.train) == 1500

@@ -127,9 +127,7 @@ def _responses(options: argparse.Namespace) -> None:
   definition = responses.Definition(**{n: getattr(options, n) for n in names})
   series = []
   for path in options.checkpoints:
-    content = responses.measure(
-      path, definition, trust_data=options.trust_data
-    )
+    content = responses.measure(path, definition, trust_data=options.trust_data)
     print(f'{path}: {content["network"]}, {content["images"]:,} images')
     for layer in content['layers']:
       print(f'{layer["std"]:8.4f}  {layer["path"]}')

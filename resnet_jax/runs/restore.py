@@ -192,6 +192,15 @@ def read_normalization(found: Found) -> Normalization:
   return Normalization(mean, std)
 
 
+def antialias(found: Found) -> bool:
+  """Whether the pictures of a checkpoint were smoothed when scaled down.
+
+  Imports that do not say are taken to be torchvision's or timm's, which smooth.
+  """
+  dataset = found.meta['config'].get('dataset', {})
+  return bool(dataset.get('antialias', found.meta.get('antialias', True)))
+
+
 def check_classes(found: Found, class_names: Sequence[str], mend: str) -> None:
   """Refuses weights for another number of classes; warns of other names.
 
@@ -211,7 +220,7 @@ def check_classes(found: Found, class_names: Sequence[str], mend: str) -> None:
     )
   # Imports name ImageNet's classes by id and word, and folders by id alone.
   for label, (a, b) in enumerate(zip(theirs, class_names, strict=True)):
-    if a != b and a.split()[0] != b.split()[0]:
+    if a != b and a.split()[:1] != b.split()[:1]:
       _log.warning(
         'class %d is %r in %s, and %r in the data', label, a, found.path, b
       )

@@ -56,3 +56,11 @@ def test_weights_that_do_not_fit_are_refused(found):
   lacking = Found(found.step, found.path, arrays, found.meta)
   with pytest.raises(UserError, match='lacks params/fc/bias'):
     restore.restore(lacking)
+
+
+def test_a_blank_class_name_is_no_traceback(found, caplog):
+  found.meta['class_names'] = ['', 'b', 'c']
+  restore.check_classes(found, ['', 'b', 'c'], '')
+  assert not caplog.text
+  restore.check_classes(found, ['a', 'b', 'c'], '')
+  assert "class 0 is '' in series/5, and 'a' in the data" in caplog.text

@@ -1,0 +1,79 @@
+"""Text that leaves us: names as they can be shown, and files that are whole.
+
+Names of files and classes are others' words. A newline in one would print as a
+line of ours, an escape sequence would steer a terminal, and a cell that begins
+like a formula would be run by a spreadsheet.
+"""
+
+import contextlib
+import os
+import pathlib
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import TextIO
+
+# Control characters; halves of pairs, by which Python stands for bytes that are
+# no UTF-8; and separators of lines and paragraphs.
+_HIDDEN = ('Cc', 'Cs', 'Zl', 'Zp')
+_FORMULA = ('=', '+', '-', '@', '＝', '＋', '－', '＠')  # noqa: RUF001
+
+_FALSE_OPENING = re.compile(r'\n(?=\s*(error|warning):)', re.IGNORECASE)
+
+
+def plain(text: str) -> str:
+  """`text` on one line, what cannot be shown escaped as `\\n`, `\\xff` ..."""
+  return ''.join(_escaped(c) if _is_hidden(c) else c for c in text)
+
+
+def paragraph(text: str) -> str:
+  """`plain` for a text of ours, whose own newlines stay.
+
+  None of ours stands before a word that opens an error or a warning.
+  """
+  text = _FALSE_OPENING.sub(r'\\n', text)
+  return '\n'.join(plain(line) for line in text.split('\n'))
+
+
+def cell(text: str) -> str:
+  """`plain`, as a cell of a CSV file that no spreadsheet takes for a formula.
+
+  An apostrophe before it is what spreadsheets themselves mark text with.
+  """
+  text = plain(text)
+  return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
+
+
+@contextlib.contextmanager
+def replacing(path: pathlib.Path) -> Iterator[TextIO]:
+  """Opens a text file, in UTF-8, that takes the place of `path` at the end.
+
+  It is written beside `path`, so that `path` is whole or as it was. Newlines
+  are written as they are.
+
+  Raises:
+    OSError: it cannot be written.
+  """
+  if path.exists() and not path.is_file():  # a device or a pipe stays one
+    with path.open('w', encoding='utf-8', newline='') as file:
+      yield file
+    return
+  path = path.resolve()  # a link stays one
+  part = path.with_name(f'.{path.name}.{os.getpid()}.part')
+  try:
+    with part.open('w', encoding='utf-8', newline='') as file:
+      yield file
+    part.replace(path)
+  finally:
+    part.unlink(missing_ok=True)
+
+
+def _is_hidden(character: str) -> bool:
+  return unicodedata.category(character) in _HIDDEN
+
+
+def _escaped(character: str) -> str:
+  code = ord(character)
+  if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name
+    return f'\\x{code - 0xDC00:02x}'
+  return character.encode('unicode_escape').decode('ascii')
