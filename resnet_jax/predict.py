@@ -100,6 +100,8 @@ def _predict(options: argparse.Namespace) -> None:
   output = options.output
   if output and output.suffix not in predictions.SUFFIXES:
     raise UserError(f'--output={output} must end in .csv or .json')
+  if output:
+    predictions.check_writable(output)
   files = find_pictures(options.pictures)
   predictor = Predictor(
     options.checkpoint,
@@ -121,7 +123,9 @@ def _predict(options: argparse.Namespace) -> None:
 
 
 def _sides(word: str) -> tuple[int, ...]:
-  sides = tuple(int(part) if part.isdigit() else 0 for part in word.split(','))
+  sides = tuple(
+    int(part) if part.isdecimal() else 0 for part in word.split(',')
+  )
   if min(sides) < 1:
     raise argparse.ArgumentTypeError(
       f'{word!r} must be a number of pixels, or several as in 224,256'

@@ -22,6 +22,18 @@ def show(predictions: Sequence[Prediction]) -> None:
       print(f'  {100 * probability:6.2f} %  {text.plain(name)}')
 
 
+def check_writable(file: pathlib.Path) -> None:
+  """Refuses, before the work, a file that `write` could not write.
+
+  Raises:
+    UserError: with the system's reason.
+  """
+  try:
+    text.check_replaceable(file)
+  except OSError as e:
+    raise UserError(f'--output={file}: {e.strerror}') from e
+
+
 def write(file: pathlib.Path, predictions: Sequence[Prediction]) -> None:
   """Writes all to `file`, a .csv or .json, which is whole or as it was.
 

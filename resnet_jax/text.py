@@ -6,6 +6,7 @@ like a formula would be run by a spreadsheet.
 """
 
 import contextlib
+import errno
 import os
 import pathlib
 import re
@@ -54,18 +55,43 @@ def replacing(path: pathlib.Path) -> Iterator[TextIO]:
   Raises:
     OSError: it cannot be written.
   """
-  if path.exists() and not path.is_file():  # a device or a pipe stays one
+  if _is_device(path):
     with path.open('w', encoding='utf-8', newline='') as file:
       yield file
     return
   path = path.resolve()  # a link stays one
-  part = path.with_name(f'.{path.name}.{os.getpid()}.part')
+  part = _part(path)
   try:
     with part.open('w', encoding='utf-8', newline='') as file:
       yield file
     part.replace(path)
   finally:
     part.unlink(missing_ok=True)
+
+
+def check_replaceable(path: pathlib.Path) -> None:
+  """Returns where `replacing` could write, and leaves no trace.
+
+  Raises:
+    OSError: it could not.
+  """
+  if _is_device(path):
+    path.open('a', encoding='utf-8').close()
+    return
+  if path.is_dir():
+    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+  part = _part(path.resolve())
+  part.touch()
+  part.unlink()
+
+
+def _is_device(path: pathlib.Path) -> bool:
+  """Whether it is a device or a pipe, in whose place nothing can be put."""
+  return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _part(path: pathlib.Path) -> pathlib.Path:
+  return path.with_name(f'.{path.name}.{os.getpid()}.part')
 
 
 def _is_hidden(character: str) -> bool:

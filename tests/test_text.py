@@ -112,4 +112,13 @@ def test_a_file_is_whole_or_as_it_was(tmp_path):
 def test_a_device_stays_one():
   with text.replacing(pathlib.Path('/dev/null')) as stream:
     stream.write('x')
+  text.check_replaceable(pathlib.Path('/dev/null'))
   assert stat.S_ISCHR(os.stat('/dev/null').st_mode)
+
+
+def test_what_cannot_be_written_is_found_before_the_work(tmp_path):
+  for file in (tmp_path / 'no' / 'x.csv', tmp_path):
+    with pytest.raises(OSError):
+      text.check_replaceable(file)
+  text.check_replaceable(tmp_path / 'x.csv')
+  assert not os.listdir(tmp_path)

@@ -88,12 +88,19 @@ def checkpoint_of(config, folder):
 
 
 @pytest.mark.parametrize('form', ['now', 'before'])
-@pytest.mark.parametrize('name', [FOREIGN, 'tensorflow_datasets.scripts.cli.X'])
+@pytest.mark.parametrize(
+  'name',
+  [
+    FOREIGN,
+    'tensorflow_datasets.scripts.cli.X',
+    'tensorflow_datasets.core.features.audio_feature.Audio',
+  ],
+)
 def test_features_of_a_set_name_only_classes_of_tfds(
   attack, prepared, tmp_path, form, name
 ):
   with_class(prepared, tmp_path, name, form)
-  with pytest.raises(UserError, match='none of TFDS: making it could run code'):
+  with pytest.raises(UserError, match='none of TFDS for pictures'):
     tfds_sets.prepare('innocent', str(tmp_path))
 
 
@@ -101,6 +108,20 @@ def test_a_set_whose_code_is_elsewhere_is_read_by_its_files(prepared, tmp_path):
   with_class(prepared, tmp_path, OWN, 'now')
   images = sources.from_tfds('innocent', str(tmp_path))
   assert len(images.train) == 1500
+
+
+@pytest.mark.parametrize('name', ['riegeli', 'array_record', 'parquet'])
+def test_formats_that_import_packages_are_refused(
+  attack, prepared, tmp_path, name
+):
+  with_class(prepared, tmp_path, OWN, 'now')
+  (info,) = tmp_path.glob('innocent/*/dataset_info.json')
+  content = json.loads(info.read_text())
+  info.write_text(json.dumps(content | {'fileFormat': name}))
+  module = tmp_path / 'attack_module.py'
+  module.rename(tmp_path / f'{name}.py')
+  with pytest.raises(UserError, match='only TFRecords'):
+    sources.from_tfds('innocent', str(tmp_path))
 
 
 def test_a_damaged_set_is_refused(prepared, tmp_path):

@@ -76,6 +76,7 @@ def prepare(name: str, data_dir: str) -> Any:
     raise
   except Exception as e:  # TFDS raises some dozen kinds, from many layers
     raise unusable(builder, e) from e
+  _check_file_format(builder)
   return builder
 
 
@@ -105,24 +106,37 @@ def _refuse_foreign_classes(tfds: Any) -> None:
   """Keeps TFDS from importing what a set's `features.json` names.
 
   TFDS imports the module of any class named there, so that a folder of data
-  could run code that lies in the current folder or anywhere on the path.
+  could run code that lies in the current folder or anywhere on the path. Its
+  own classes of sound and video import further packages, by name, to decode.
   """
   connector = tfds.features.FeatureConnector
   registered = connector._registered_features
 
   def cls_from_name(cls: Any, python_class_name: str) -> Any:
     own = python_class_name.startswith('tensorflow_datasets.')
-    if not own or python_class_name not in registered:
+    still = not any(x in python_class_name for x in ('audio', 'video'))
+    if not (own and still and python_class_name in registered):
       raise UserError(
         f'the features.json of this set names the class '
-        f'{python_class_name!r}, which is none of TFDS: making it could run '
-        f'code, so the set was not read. Give its pictures as '
+        f'{python_class_name!r}, which is none of TFDS for pictures: making it '
+        f'could run code, so the set was not read. Give its pictures as '
         f'--config.dataset.folder=DIR, or its arrays as '
         f'--config.dataset.npz=FILE.npz'
       )
     return registered[python_class_name]
 
   connector.cls_from_name = classmethod(cls_from_name)
+
+
+def _check_file_format(builder: Any) -> None:
+  """Refuses formats for which TFDS imports a package that may be anyone's."""
+  name = builder.info.file_format.value
+  if name != 'tfrecord':
+    raise UserError(
+      f'{builder.name} in {builder.data_dir} has files of the format {name!r}, '
+      f'and only TFRecords (tfrecord, the default of TFDS) are read; prepare '
+      f'it anew'
+    )
 
 
 def _download(tfds: Any, builder: Any) -> None:

@@ -14,6 +14,7 @@ from resnet_jax.console import start_logging
 from resnet_jax.data.normalization import Normalization
 from resnet_jax.errors import UserError
 from resnet_jax.shell import shell
+from resnet_jax.text import plain
 from resnet_jax.weights import (
   architecture,
   checkpoints,
@@ -88,7 +89,8 @@ def _show(options: argparse.Namespace) -> None:
   )
   print(f'{options.file}: {_describe(found)}, {parameters:,} parameters')
   for key, text in sorted(files.read_metadata(options.file).items()):
-    print(f'  {key}: {text if len(text) < 200 else text[:200] + " ..."}')
+    shown = text if len(text) < 200 else text[:200] + ' ...'
+    print(f'  {plain(key)}: {plain(shown)}')
   if 'version' in found.overrides:
     print('The strides (v1 or v1.5) cannot be seen in weights; v1.5 is usual.')
 
