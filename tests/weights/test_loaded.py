@@ -6,7 +6,8 @@ import pytest
 from resnet_jax import models, weights
 from tests.weights.reference import arrays_of, torch, torchvision_net
 
-IMAGES = np.random.default_rng(0).integers(0, 256, (2, 65, 97, 3), np.uint8)
+pytestmark = pytest.mark.usefixtures('quick_compilation')
+IMAGES = np.random.default_rng(0).integers(0, 256, (1, 33, 41, 3), np.uint8)
 
 
 @pytest.fixture(scope='module')
@@ -42,8 +43,7 @@ def test_a_v1_network_stays_one(file, tmp_path):
   path, _ = file
   weights.import_file(path, tmp_path / 'x', version='v1')
   weights.export_checkpoint(tmp_path / 'x' / '0', tmp_path / 'y.safetensors')
-  for source in (tmp_path / 'x' / '0', tmp_path / 'y.safetensors'):
-    assert weights.load(source).model.version == 'v1'
+  assert weights.load(tmp_path / 'y.safetensors').model.version == 'v1'
 
 
 def test_a_network_with_other_fields_is_warned_of(file, caplog):
