@@ -17,6 +17,8 @@ from typing import TextIO
 # Control characters; halves of pairs, by which Python stands for bytes that are
 # no UTF-8; and separators of lines and paragraphs.
 _HIDDEN = ('Cc', 'Cs', 'Zl', 'Zp')
+# Characters that turn the direction of what follows them on the line.
+_TURNING = ('LRE', 'RLE', 'LRO', 'RLO', 'PDF', 'LRI', 'RLI', 'FSI', 'PDI')
 _FORMULA = ('=', '+', '-', '@', '＝', '＋', '－', '＠')  # noqa: RUF001
 
 _FALSE_OPENING = re.compile(r'\n(?=\s*(error|warning):)', re.IGNORECASE)
@@ -95,7 +97,10 @@ def _part(path: pathlib.Path) -> pathlib.Path:
 
 
 def _is_hidden(character: str) -> bool:
-  return unicodedata.category(character) in _HIDDEN
+  return (
+    unicodedata.category(character) in _HIDDEN
+    or unicodedata.bidirectional(character) in _TURNING
+  )
 
 
 def _escaped(character: str) -> str:

@@ -26,6 +26,8 @@ from resnet_jax.scores import Result
     ('\u2028x\x85', r'\u2028x\x85'),
     (os.fsdecode(b'caf\xe9.jpg'), r'caf\xe9.jpg'),
     ('\ud83d', r'\ud83d'),
+    ('gpj.\u202eexe', r'gpj.\u202eexe'),
+    ('שלום', 'שלום'),
   ],
 )
 def test_names_are_on_one_line(name, plain):
