@@ -34,7 +34,9 @@ class Loaded:
 
   def __call__(self, images: jax.Array | np.ndarray) -> jax.Array:
     """Logits [examples, classes] of uint8 [examples, height, width, 3]."""
-    return self.model.apply(self.variables, self.normalization(images))
+    pixels = self.normalization(images)
+    logits: Any = self.model.apply(self.variables, pixels)
+    return logits
 
 
 def load(path: str | os.PathLike[str]) -> Loaded:

@@ -56,10 +56,12 @@ def unwrap(arrays: Mapping[str, _Array]) -> dict[str, _Array]:
     return dict(arrays)
   while True:
     rest = {name: x for name, x in plain.items() if name != _AVERAGED}
-    first = {name.partition('.')[0] for name in rest}
-    if len(rest) < len(plain) and first != {'module'}:
+    first = sorted({name.partition('.')[0] for name in rest})
+    if len(rest) < len(plain) and first != ['module']:
       return plain
-    if len(first) != 1 or _OWN.match(*first) or not all('.' in n for n in rest):
+    if (
+      len(first) != 1 or _OWN.match(first[0]) or not all('.' in n for n in rest)
+    ):
       return rest
     plain = {name.partition('.')[2]: x for name, x in rest.items()}
 
