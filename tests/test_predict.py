@@ -132,8 +132,8 @@ def test_mirror_images_and_crops_are_averaged(imported, folder):
 def test_the_size_of_pictures_can_be_set(imported, folder, capsys):
   path, *_ = imported
   (file,) = predict.find_pictures([str(folder / 'val' / 'flower')])
-  other = predict.Predictor(path, resize=(40,))([file], top=10)[0][0]
-  usual, reference = (expected(imported, file, side=n) for n in (32, 40))
+  other = predict.Predictor(path, resize=(96,))([file], top=10)[0][0]
+  usual, reference = (expected(imported, file, side=n) for n in (32, 96))
   np.testing.assert_allclose(
     other.probabilities, reference[other.labels], atol=2e-3
   )
@@ -163,7 +163,7 @@ def test_names_that_are_no_text(imported, folder, tmp_path, monkeypatch):
     for stream in (out, err):
       stream.flush()
     shown, error = (s.buffer.getvalue().decode('ascii') for s in (out, err))
-    assert '\nerror:' not in shown + error
+    assert '\nerror:' not in shown and '\nerror:' not in error
     assert r'bad\nerror: \xe9.jpg' in error
     assert more or r'caf\xe9\n\xe9.JPEG' in shown
   row = list(csv.reader(output.read_text('utf-8').splitlines()))[1]
