@@ -1,5 +1,6 @@
 """Log lines on stdout, with live progress below them on a terminal."""
 
+import io
 import logging
 import sys
 import time
@@ -11,6 +12,8 @@ import rich.console
 import rich.progress
 from absl import logging as absl_logging
 from rich.table import Column
+
+from resnet_jax.text import paragraph
 
 _log = logging.getLogger('resnet_jax')
 
@@ -32,7 +35,7 @@ class Console(logging.Handler):
     self.interval = 1.0 if self._terminal.is_terminal else 30.0
 
   def emit(self, record: logging.LogRecord) -> None:
-    text = self.format(record)
+    text = paragraph(self.format(record))
     if record.levelno >= logging.WARNING:
       text = f'{record.levelname.lower()}: {text}'
     if self._bar:
@@ -134,7 +137,13 @@ def clock_face(seconds: float) -> str:
 
 
 def start_logging() -> None:
-  """Shows our own log lines from the first host, and quiets libraries."""
+  """Shows our own log lines from the first host, and quiets libraries.
+
+  What a terminal cannot show is escaped, so that no name ends a command.
+  """
+  for stream in (sys.stdout, sys.stderr):
+    if isinstance(stream, io.TextIOWrapper):
+      stream.reconfigure(errors='backslashreplace')
   # What libraries log as an error, with a traceback, they also raise.
   absl_logging.set_verbosity(absl_logging.FATAL)
   sys.unraisablehook = _unraisablehook

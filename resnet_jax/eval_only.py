@@ -17,6 +17,7 @@ from resnet_jax.placement import replicate
 from resnet_jax.runs import checkpoint, environment, restore
 from resnet_jax.runs.workdir import write_json
 from resnet_jax.scores import Result, Scores, average, tally
+from resnet_jax.text import check_replaceable
 from resnet_jax.weights import read_checkpoint
 
 _log = logging.getLogger('resnet_jax')
@@ -31,6 +32,7 @@ def evaluate_saved(
   paths: Sequence[pathlib.Path] = (),
   per_class: pathlib.Path | None = None,
   results_file: pathlib.Path | None = None,
+  trust_data: bool = False,
 ) -> list[tuple[str, dict[str, Result]]]:
   """Evaluates checkpoints, or the newest of each series of a run.
 
@@ -42,6 +44,7 @@ def evaluate_saved(
       More than one are an ensemble, too (Table 5).
     per_class: A CSV file to write, for the last that is evaluated.
     results_file: A JSON file to write, for all, with what they depend on.
+    trust_data: Without `config`: see `restore.read_config`.
 
   Returns:
     For each checkpoint, and for the ensemble: its path or 'ensemble', and the
@@ -55,7 +58,7 @@ def evaluate_saved(
   found = [read_checkpoint(path) for path in paths]
   found = found or _newest_of_each(workdir)
   if config is None:
-    config = restore.read_config(found[0])
+    config = restore.read_config(found[0], trust_data=trust_data)
   checks.check(config)
   data = experiment.load_data(config, found[0].meta['class_names'])
   evaluator = Evaluator(config, data)
@@ -99,13 +102,10 @@ def _check_writable(flag: str, file: pathlib.Path | None) -> None:
   """Refuses, before hours of work, a file that cannot be written."""
   if file is None:
     return
-  new = not file.exists()
   try:
-    file.open('a').close()
+    check_replaceable(file)
   except OSError as e:
     raise UserError(f'--{flag}={file} cannot be written: {e.strerror}') from e
-  if new:  # an empty file would pass for a result
-    file.unlink()
 
 
 def _scores(
@@ -118,6 +118,7 @@ def _scores(
   restore.check_classes(
     found, data.class_names, 'name data of its own classes with --config'
   )
+  _compare_scaling(found, config)
   if found.meta['data'] != data.fingerprint:
     _log.info('%s was trained on other data than these', found.path)
   config = restore.with_network_of(config, found)
@@ -128,6 +129,19 @@ def _scores(
     split: evaluator.scores(restored.model, variables, split)
     for split in evaluator.splits
   }
+
+
+def _compare_scaling(
+  found: checkpoint.Found, config: ml_collections.ConfigDict
+) -> None:
+  """Warns where pictures are scaled down otherwise than in training."""
+  smoothed = restore.antialias(found)
+  if config.dataset.crop_size and smoothed != config.dataset.antialias:
+    _log.warning(
+      '%s was trained on pictures scaled down %s smoothing: evaluate it with '
+      '--config.dataset.antialias=%s',
+      *(found.path, 'with' if smoothed else 'without', smoothed),
+    )
 
 
 def _newest_of_each(workdir: pathlib.Path | None) -> list[checkpoint.Found]:

@@ -53,6 +53,11 @@ _PER_CLASS = flags.DEFINE_string(
 _RESULTS = flags.DEFINE_string(
   'results', None, 'With --mode=eval: a JSON file for the results'
 )
+_TRUST_DATA = flags.DEFINE_bool(
+  'trust_data',
+  False,
+  'With --mode=eval: take the TFDS set and folder that a checkpoint names',
+)
 _TRACEBACK = flags.DEFINE_bool(
   'traceback', False, 'Show where in the source an error was found'
 )
@@ -86,6 +91,7 @@ def main(argv: Sequence[str]) -> None:
       paths=[pathlib.Path(path) for path in _CHECKPOINT.value],
       per_class=_path(_PER_CLASS.value),
       results_file=_path(_RESULTS.value),
+      trust_data=_TRUST_DATA.value,
     )
     return
   if config is None or workdir is None:

@@ -13,6 +13,8 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from resnet_jax import text
+
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
@@ -93,10 +95,12 @@ class Result:
   def write_csv(self, path: pathlib.Path, class_names: Sequence[str]) -> None:
     """Writes a line for each class: counts and errors, in %.
 
+    The file is whole or as it was.
+
     Raises:
       OSError: it cannot be written.
     """
-    with path.open('w', newline='') as file:
+    with text.replacing(path) as file:
       table = csv.writer(file)
       table.writerow(
         ['class', 'name', 'examples', 'wrong', 'error', 'top5_error', 'loss']
@@ -111,7 +115,7 @@ class Result:
             f'{self.losses[label] / count:.6f}',
           ]
         wrong = int(self.wrong[label])
-        table.writerow([label, name, count, wrong, *means])
+        table.writerow([label, text.cell(name), count, wrong, *means])
 
 
 def average(members: Sequence[Scores]) -> Scores:

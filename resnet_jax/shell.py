@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from resnet_jax.console import console
 from resnet_jax.errors import Interrupted, UserError
+from resnet_jax.text import paragraph
 
 _log = logging.getLogger('resnet_jax')
 
@@ -45,7 +46,8 @@ def shell(
     console.clear()
     if show_traceback():
       raise
-    print(f'error: {_message(e, os_error_mend)}', file=sys.stderr)
+    message = paragraph(_message(e, os_error_mend))
+    print(f'error: {message}', file=sys.stderr)
     sys.exit(1)
   except Interrupted as e:
     console.clear()

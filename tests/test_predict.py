@@ -1,8 +1,11 @@
 """Prediction on pictures, against the module on crops made by Pillow."""
 
 import csv
+import io
 import json
+import os
 import pathlib
+import sys
 
 import jax
 import numpy as np
@@ -34,12 +37,12 @@ def folder(tmp_path_factory):
   return write_folder(tmp_path_factory.mktemp('pictures'), train=3, val=1)
 
 
-def expected(imported, file):
+def expected(imported, file, side=32):
   """Probabilities by Pillow and the plain module."""
   _, model, variables = imported
   with Image.open(file) as opened:
     picture = opened.convert('RGB')
-  scale = 32 / min(picture.size)
+  scale = side / min(picture.size)
   size = [int(n * scale + 0.5) for n in picture.size]
   left, top = ((n - 32) // 2 for n in size)
   resized = picture.resize(size, Image.Resampling.BILINEAR)
@@ -105,6 +108,8 @@ def test_no_picture_at_all_is_an_error(imported, tmp_path, capsys):
     (['--checkpoint={path}', 'nowhere.jpg'], 'nowhere.jpg is no picture'),
     (['--checkpoint={path}', '--top=0', '{}'], '--top=0'),
     (['--checkpoint={path}', '--output=x.txt', '{}'], '.csv or .json'),
+    (['--checkpoint={path}', '--resize=31', '{}'], 'it can be 32 or more'),
+    (['--checkpoint={path}', '--resize=32,64', '{}'], 'for --views=dense'),
   ],
 )
 def test_bad_words_are_refused(imported, folder, capsys, words, telling):
@@ -122,3 +127,44 @@ def test_mirror_images_and_crops_are_averaged(imported, folder):
     (one, *_), damaged = predict.Predictor(path, views=views)(files, top=10)
     assert not damaged
     assert abs(sum(one.probabilities) - 1) < 1e-5
+
+
+def test_the_size_of_pictures_can_be_set(imported, folder, capsys):
+  path, *_ = imported
+  file = f'{folder}/train/flower/001.png'  # no decoder differs on it
+  one = predict.Predictor(path, resize=(96,))([file], top=10)[0][0]
+  distances = [
+    np.abs(expected(imported, file, side)[one.labels] - one.probabilities).max()
+    for side in (32, 64, 96)
+  ]
+  assert distances[2] < min(distances[:2])
+  words = ['--views=dense', '--resize=32,48', file]
+  predict.run([f'--checkpoint={path}', *words])
+  assert file in capsys.readouterr().out
+  with pytest.raises(SystemExit):
+    predict.run([f'--checkpoint={path}', '--resize=big', file])
+  assert "'big' must be a number of pixels" in capsys.readouterr().err
+
+
+def test_names_that_are_no_text(imported, folder, tmp_path, monkeypatch):
+  """Undecodable names, on a terminal that knows ASCII alone."""
+  picture = next(pathlib.Path(folder).glob('val/flower/*'))
+  odd = os.path.join(os.fsencode(tmp_path), b'caf\xe9\n\xc3\xa9.JPEG')
+  pathlib.Path(os.fsdecode(odd)).write_bytes(picture.read_bytes())
+  (tmp_path / 'bad\nerror: é.jpg').write_text('no picture')
+  output = tmp_path / 'out.csv'
+  for more in ([], [f'--output={output}']):
+    out, err = (io.TextIOWrapper(io.BytesIO(), 'ascii') for _ in range(2))
+    monkeypatch.setattr(sys, 'stdout', out)
+    monkeypatch.setattr(sys, 'stderr', err)
+    with pytest.raises(SystemExit) as stop:
+      predict.run([f'--checkpoint={imported[0]}', *more, str(tmp_path)])
+    assert stop.value.code == 1
+    for stream in (out, err):
+      stream.flush()
+    shown, error = (s.buffer.getvalue().decode('ascii') for s in (out, err))
+    assert '\nerror:' not in shown and '\nerror:' not in error
+    assert r'bad\nerror: \xe9.jpg' in error
+    assert more or r'caf\xe9\n\xe9.JPEG' in shown
+  row = list(csv.reader(output.read_text('utf-8').splitlines()))[1]
+  assert row[0] == rf'{tmp_path}/caf\xe9\né.JPEG'

@@ -45,7 +45,8 @@ class Normalization(flax.struct.PyTreeNode):
       mean, std: Three numbers each, in the order red, green, blue.
 
     Raises:
-      UserError: they are not three finite numbers, or a `std` is not above 0.
+      UserError: they are not three finite numbers, a `std` is not above 0, or
+        both are for pixels from 0 to 1.
     """
     for name, values in (('mean', mean), ('std', std)):
       if len(values) != 3 or not np.isfinite(values).all():
@@ -57,6 +58,11 @@ class Normalization(flax.struct.PyTreeNode):
       raise UserError(
         f'the std of pixels is {list(std)}; it divides, so each number must be '
         f'above 0'
+      )
+    if max(std) < 1 and max(mean) <= 1:
+      raise UserError(
+        f'the mean {list(mean)} and the std {list(std)} are those of pixels '
+        f'from 0 to 1, and ours are from 0 to 255: multiply both by 255'
       )
     return cls(np.array(mean, np.float32), np.array(std, np.float32))
 

@@ -127,7 +127,7 @@ def _responses(options: argparse.Namespace) -> None:
   definition = responses.Definition(**{n: getattr(options, n) for n in names})
   series = []
   for path in options.checkpoints:
-    content = responses.measure(path, definition)
+    content = responses.measure(path, definition, trust_data=options.trust_data)
     print(f'{path}: {content["network"]}, {content["images"]:,} images')
     for layer in content['layers']:
       print(f'{layer["std"]:8.4f}  {layer["path"]}')
@@ -217,6 +217,11 @@ def _parser() -> argparse.ArgumentParser:
   layers.add_argument('--output', type=pathlib.Path, help='a JSON file')
   layers.add_argument(
     '--figure', type=pathlib.Path, help='draw FIGURE.png and FIGURE.svg'
+  )
+  layers.add_argument(
+    '--trust_data',
+    action='store_true',
+    help='take the TFDS set and folder that a checkpoint names',
   )
   for field in dataclasses.fields(responses.Definition):
     layers.add_argument(

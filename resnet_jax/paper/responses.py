@@ -81,19 +81,25 @@ class Definition:
         )
 
 
-def measure(path: str | pathlib.Path, definition: Definition) -> dict[str, Any]:
+def measure(
+  path: str | pathlib.Path,
+  definition: Definition,
+  *,
+  trust_data: bool = False,
+) -> dict[str, Any]:
   """The layer responses of a checkpoint, as they are written to JSON.
 
   Args:
     path: The checkpoint, SERIES/STEP.
     definition: How to measure.
+    trust_data: See `restore.read_config`.
 
   Raises:
     UserError: there is no such checkpoint, split or BN, BN's groups do not fit,
       or the data cannot be loaded.
   """
   found = checkpoint.read_step(path)
-  config = restore.read_config(found)
+  config = restore.read_config(found, trust_data=trust_data)
   checks.check(config)
   data = experiment.load_data(config)
   # The head gives no response, so the data may well be of other classes.

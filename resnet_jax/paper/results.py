@@ -71,7 +71,7 @@ def reading(file: pathlib.Path) -> Iterator[Any]:
     DamagedError: it is no JSON, or the block does not find what it looks for.
   """
   try:
-    content = json.loads(file.read_text())
+    content = json.loads(file.read_text(encoding='utf-8'))
   except (OSError, ValueError) as e:
     raise DamagedError(file, f'cannot be read ({first_line(e)})') from e
   try:

@@ -186,7 +186,10 @@ class _Todo:
     if stage == 'testing':
       return self._test([run], output)
     checkpoint = _checkpoint(output.parent)
-    return ['resnet_jax.paper', 'responses', checkpoint, f'--output={output}']
+    # The name of a TFDS set is then the user's own `--dataset`.
+    trust = ['--trust_data'] * ('dataset.name' in dict(run.overrides))
+    command = ['resnet_jax.paper', 'responses', checkpoint, *trust]
+    return [*command, f'--output={output}']
 
   def _test(self, runs: Sequence[Run], output: pathlib.Path) -> list[str]:
     return self._main(

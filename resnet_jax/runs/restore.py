@@ -20,6 +20,7 @@ import numpy as np
 from resnet_jax import models
 from resnet_jax.config.file import complete
 from resnet_jax.config.plan import create_model
+from resnet_jax.data import tfds_sets
 from resnet_jax.data.normalization import Normalization
 from resnet_jax.errors import UserError
 from resnet_jax.runs.checkpoint import Found
@@ -121,11 +122,22 @@ def with_network_of(
   return adopted
 
 
-def read_config(found: Found) -> ml_collections.ConfigDict:
+def read_config(
+  found: Found, *, trust_data: bool = False
+) -> ml_collections.ConfigDict:
   """The config of the run that saved a checkpoint.
 
+  Files of arrays and folders of pictures run nothing, and may be named by a
+  checkpoint. A set of TFDS comes with code, and its folder is written to.
+
+  Args:
+    found: A checkpoint of a run.
+    trust_data: Whether the user has said that a TFDS set beyond those known
+      here, or a folder for TFDS, may be the checkpoint's choice.
+
   Raises:
-    UserError: it names no data, or has other fields than ours.
+    UserError: it names no data, names data that need the user's word, or has
+      other fields than ours.
   """
   config = found.meta['config']
   if 'dataset' in config and 'finetune' not in config:
@@ -138,7 +150,10 @@ def read_config(found: Found) -> ml_collections.ConfigDict:
       f'{found.path} was imported, and says nothing of data: add '
       f'--config=configs/FILE.py, and what it needs to find them'
     )
-  return ml_collections.ConfigDict(complete(config))
+  completed = ml_collections.ConfigDict(complete(config))
+  if not trust_data:
+    _check_data_are_known(found, completed.dataset)
+  return completed
 
 
 def read_net(found: Found, template: dict[str, Any]) -> dict[str, Any]:
@@ -177,6 +192,15 @@ def read_normalization(found: Found) -> Normalization:
   return Normalization(mean, std)
 
 
+def antialias(found: Found) -> bool:
+  """Whether the pictures of a checkpoint were smoothed when scaled down.
+
+  Imports that do not say are taken to be torchvision's or timm's, which smooth.
+  """
+  dataset = found.meta['config'].get('dataset', {})
+  return bool(dataset.get('antialias', found.meta.get('antialias', True)))
+
+
 def check_classes(found: Found, class_names: Sequence[str], mend: str) -> None:
   """Refuses weights for another number of classes; warns of other names.
 
@@ -196,8 +220,26 @@ def check_classes(found: Found, class_names: Sequence[str], mend: str) -> None:
     )
   # Imports name ImageNet's classes by id and word, and folders by id alone.
   for label, (a, b) in enumerate(zip(theirs, class_names, strict=True)):
-    if a != b and a.split()[0] != b.split()[0]:
+    if a != b and a.split()[:1] != b.split()[:1]:
       _log.warning(
         'class %d is %r in %s, and %r in the data', label, a, found.path, b
       )
       return
+
+
+def _check_data_are_known(
+  found: Found, dataset: ml_collections.ConfigDict
+) -> None:
+  """Refuses what TFDS would do on a checkpoint's word alone."""
+  if dataset.name in tfds_sets.KNOWN and not dataset.data_dir:
+    return
+  if dataset.npz or dataset.folder:  # whichever is read, TFDS gets no name
+    dataset.name = dataset.data_dir = ''
+    return
+  where = f' in the folder {dataset.data_dir!r}' if dataset.data_dir else ''
+  raise UserError(
+    f'{found.path} asks for the TFDS set {dataset.name!r}{where}. TFDS may run '
+    f'the code of a set, and writes into its folder, so a checkpoint alone '
+    f'does not decide that. If you know this set and trust whoever made the '
+    f'checkpoint, add --trust_data; or name data of your own with --config=FILE'
+  )

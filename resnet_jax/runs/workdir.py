@@ -77,5 +77,5 @@ def write_json(path: pathlib.Path, content: dict[str, Any]) -> None:
   """Writes `content` from the first host; the file is whole at every moment."""
   if jax.process_index() == 0:
     draft = path.with_suffix('.draft')
-    draft.write_text(json.dumps(content, indent=2) + '\n')
+    draft.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
     draft.rename(path)

@@ -1,8 +1,15 @@
 """Weights that others trained, in and out, under PyTorch's names.
 
-  from resnet_jax import models, weights
+  from resnet_jax import weights
 
-  arrays = weights.read('resnet50.pth')              # or .safetensors, .npz
+  net = weights.load('resnet50.pth')  # or .safetensors, .npz, SERIES/STEP
+  logits = net(images)                # uint8 [examples, 224, 224, 3]
+  net.model, net.variables, net.normalization, net.class_names
+
+The steps beneath it, for weights that are in memory. Weights do not show where
+a network has its strides, so `detect` takes them to be PyTorch's own, v1.5:
+
+  arrays = weights.read('resnet50.pth')
   kind = weights.detect(arrays)                      # resnet50, 1000 classes
   model = models.create(
     kind.network, num_classes=kind.num_classes, **kind.overrides
@@ -32,14 +39,17 @@ from resnet_jax.weights.checkpoints import (
 )
 from resnet_jax.weights.convert import from_variables, to_variables
 from resnet_jax.weights.files import read, read_metadata, write_safetensors
+from resnet_jax.weights.loaded import Loaded, load
 
 __all__ = [
   'Architecture',
+  'Loaded',
   'Normalization',
   'detect',
   'export_checkpoint',
   'from_variables',
   'import_file',
+  'load',
   'read',
   'read_checkpoint',
   'read_file',

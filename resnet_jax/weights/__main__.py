@@ -14,7 +14,15 @@ from resnet_jax.console import start_logging
 from resnet_jax.data.normalization import Normalization
 from resnet_jax.errors import UserError
 from resnet_jax.shell import shell
-from resnet_jax.weights import architecture, checkpoints, files, names
+from resnet_jax.text import plain
+from resnet_jax.weights import (
+  architecture,
+  checkpoints,
+  files,
+  labels,
+  metadata,
+  names,
+)
 
 # Values of --pixels: mean and std of all colours, for pixels from 0 to 255.
 _PIXELS = {'none': (0, 1), 'unit': (0, 255), 'symmetric': (127.5, 127.5)}
@@ -39,19 +47,33 @@ def _import(options: argparse.Namespace) -> None:
     network=options.network,
     version=options.version,
     normalization=_normalization(options),
-    class_names=_class_names(options),
+    class_names=labels.read(options.classes),
+    antialias=False if options.no_antialias else None,
   )
   target = options.folder / '0'
   print(f'{target}: {_describe(found)}')
-  print(
-    f'Next: python -m resnet_jax.main --mode=eval --checkpoint={target} '
-    f'--config=FILE, a config that names the data'
+  noted = metadata.Noted.of_file(options.file)
+  antialias = noted.antialias and not options.no_antialias
+  print(f'Next: {_next(target, found.network, antialias)}')
+
+
+def _next(target: pathlib.Path, network: str, antialias: bool) -> str:
+  """The command that evaluates an import as its weights want."""
+  command = f'python -m resnet_jax.main --mode=eval --checkpoint={target}'
+  if network.startswith('cifar_'):
+    return (
+      f'{command} --config=configs/cifar_resnet20.py (CIFAR-10; for other data '
+      f'add --config.dataset.npz=FILE.npz)'
+    )
+  return (
+    f'{command} --config=configs/imagenet_resnet50.py '
+    f'--config.dataset.antialias={antialias} --config.dataset.folder=DIR'
   )
 
 
 def _export(options: argparse.Namespace) -> None:
   found = checkpoints.export_checkpoint(
-    options.checkpoint, options.file, class_names=_class_names(options)
+    options.checkpoint, options.file, class_names=labels.read(options.classes)
   )
   print(f'{options.file}: {_describe(found)}')
 
@@ -67,7 +89,8 @@ def _show(options: argparse.Namespace) -> None:
   )
   print(f'{options.file}: {_describe(found)}, {parameters:,} parameters')
   for key, text in sorted(files.read_metadata(options.file).items()):
-    print(f'  {key}: {text if len(text) < 200 else text[:200] + " ..."}')
+    shown = text if len(text) < 200 else text[:200] + ' ...'
+    print(f'  {plain(key)}: {plain(shown)}')
   if 'version' in found.overrides:
     print('The strides (v1 or v1.5) cannot be seen in weights; v1.5 is usual.')
 
@@ -95,7 +118,7 @@ def _normalization(options: argparse.Namespace) -> Normalization | None:
 def _numbers(flag: str, text: str) -> tuple[float, ...]:
   """Three numbers for pixels from 0 to 1, scaled to pixels from 0 to 255."""
   try:
-    values = tuple(255 * float(part) for part in text.split(','))
+    values = tuple(float(part) for part in text.split(','))
   except ValueError:
     values = ()
   if len(values) != 3:
@@ -103,21 +126,14 @@ def _numbers(flag: str, text: str) -> tuple[float, ...]:
       f'{flag}={text} must be three numbers with commas between, such as '
       f'0.485,0.456,0.406, for pixels from 0 to 1'
     )
-  return values
-
-
-def _class_names(options: argparse.Namespace) -> list[str] | None:
-  path = options.classes
-  if path is None:
-    return None
-  try:
-    text = path.read_text(encoding='utf-8')
-  except (OSError, UnicodeDecodeError) as e:
+  if not all(0 <= x <= 1 for x in values):
+    scaled = ','.join(f'{x / 255:.6g}' for x in values)
+    mend = f'; on that of 0 to 255, give {flag}={scaled}'
     raise UserError(
-      f'--classes={path} cannot be read: {e}; it must be a text file with one '
-      f'name a line'
-    ) from e
-  return text.rstrip().splitlines()
+      f'{flag}={text} is not on the scale of pixels from 0 to 1, where it lies '
+      f'between 0 and 1{mend if all(0 <= x <= 255 for x in values) else ""}'
+    )
+  return tuple(255 * x for x in values)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -156,6 +172,13 @@ def _parser() -> argparse.ArgumentParser:
     help='pixels that the network wants: less the ImageNet mean, over its std '
     '(imagenet, the default); 0 to 255 (none); 0 to 1 (unit); -1 to 1 '
     '(symmetric)',
+  )
+  take.add_argument(
+    '--no_antialias',
+    action='store_true',
+    help='the network was trained on pictures that were scaled down without '
+    'smoothing (OpenCV, most TensorFlow codes); by default with, as Pillow '
+    'does for torchvision and timm',
   )
   for name in ('mean', 'std'):
     take.add_argument(

@@ -1,5 +1,6 @@
 """Tells a PyTorch state dict's network by its names and shapes."""
 
+import collections
 import dataclasses
 import re
 from collections.abc import Mapping
@@ -75,9 +76,20 @@ def _num_classes(arrays: Mapping[str, np.ndarray]) -> int:
     if name in arrays and arrays[name].ndim == 2:
       return len(arrays[name])
   names = ', '.join(list(arrays)[:3])
+  first = collections.Counter(name.partition('.')[0] for name in arrays)
+  inside = any(
+    name.endswith(('.fc.weight', '.linear.weight')) for name in arrays
+  )
+  mixed = ', '.join(f'{name} ({count})' for name, count in first.most_common(5))
+  mend = (
+    f'The file holds more than one network, or a network and other arrays '
+    f'beside it; names begin with {mixed}. Save the state_dict() of the '
+    f'network alone'
+  )
   raise UserError(
     f'there is no last layer among the {len(arrays)} arrays ({names}, ...): '
-    f'neither fc.weight nor linear.weight, [classes, channels]. {_ELSEWHERE}'
+    f'neither fc.weight nor linear.weight, [classes, channels]. '
+    f'{mend if inside and len(first) > 1 else _ELSEWHERE}'
   )
 
 

@@ -17,28 +17,12 @@ from flax import traverse_util
 from resnet_jax import models
 from resnet_jax.data.normalization import Normalization
 from resnet_jax.errors import UserError
-from resnet_jax.runs import checkpoint
+from resnet_jax.runs import checkpoint, restore
 from resnet_jax.runs.leaves import flatten, unflatten
 from resnet_jax.runs.restore import NETWORK_FIELDS
-from resnet_jax.weights import architecture, convert, files, metadata
+from resnet_jax.weights import architecture, convert, files, labels, metadata
 
 _log = logging.getLogger('resnet_jax')
-
-_IMAGENET_CLASSES = (
-  pathlib.Path(__file__).parent.parent / 'imagenet_classes.txt'
-)
-_CIFAR10_CLASSES = [
-  'airplane',
-  'automobile',
-  'bird',
-  'cat',
-  'deer',
-  'dog',
-  'frog',
-  'horse',
-  'ship',
-  'truck',
-]
 
 
 def read_checkpoint(path: str | pathlib.Path) -> checkpoint.Found:
@@ -60,6 +44,7 @@ def read_file(
   version: str | None = None,
   normalization: Normalization | None = None,
   class_names: Sequence[str] | None = None,
+  antialias: bool | None = None,
 ) -> tuple[checkpoint.Found, architecture.Architecture]:
   """The weights in `path` as a checkpoint of step 0, and their network.
 
@@ -74,10 +59,12 @@ def read_file(
       which torchvision, most of timm and the CIFAR reimplementation use.
     class_names: The classes in the order of their labels; by default ImageNet's
       for 1000 classes, CIFAR-10's for a CIFAR net of 10, else numbers.
+    antialias: Whether its pictures were smoothed when they were scaled down; by
+      default True, as in torchvision and timm.
 
   Raises:
     UserError: the file cannot be read or belongs to no network here, or the
-      number of class names is wrong.
+      number of class names is wrong or one is blank.
   """
   arrays = files.read(path)
   noted = metadata.Noted.of_file(path)
@@ -90,11 +77,11 @@ def read_file(
   except UserError as e:
     raise UserError(f'{path}: {e}') from e
   try:
-    variables = convert.to_variables(arrays, model)
+    variables = convert.convert(arrays, model)
   except UserError as e:
     raise UserError(f'{path} as {found.network}: {e}') from e
-  names = class_names or noted.class_names or default_class_names(found)
-  _check_names(names, found.num_classes, path)
+  names = class_names or noted.class_names or labels.default(found)
+  labels.check(names, found.num_classes, path)
   pixels = normalization or noted.normalization or Normalization.of_imagenet()
   state = variables | {
     'normalization': {'mean': pixels.mean, 'std': pixels.std}
@@ -106,6 +93,7 @@ def read_file(
     'num_classes': found.num_classes,
     'class_names': list(names),
     'data': f'imported from {path.name}, blake2b {digest.hexdigest()}',
+    'antialias': noted.antialias if antialias is None else antialias,
   }
   return checkpoint.Found(0, path, flatten({'state': state}), meta), found
 
@@ -192,7 +180,7 @@ def export_checkpoint(
     raise UserError(f'{path}: {e}') from e
   class_names = class_names or found.meta.get('class_names')
   if class_names:
-    _check_names(class_names, num_classes, path)
+    labels.check(class_names, num_classes, path)
   pixels = {
     key: found.arrays.get(f'state/normalization/{key}')
     for key in ('mean', 'std')
@@ -205,41 +193,17 @@ def export_checkpoint(
         *(path, key, file),
       )
   noted = metadata.write(
-    {'name': config['name'], **overrides}, pixels, class_names
+    {'name': config['name'], **overrides},
+    pixels,
+    class_names,
+    antialias=restore.antialias(found),
   )
   files.write_safetensors(file, arrays, noted)
-  if model.bottleneck and model.version == 'v1':
+  for departure in convert.departures(model):
     _log.warning(
-      'this is a v1 network, with strides on the first 1x1 convolutions; '
-      "torchvision's module has them on the 3x3 (v1.5) and would compute "
-      'something else with these weights'
-    )
-  if model.stem == 'imagenet' and model.stem_pool == 'ceil':
-    _log.warning(
-      "this network's stem pools without padding (stem_pool 'ceil'); "
-      "torchvision's module pads, which shifts every window by a pixel, and "
-      'would compute something else with these weights'
+      '%s and would compute something else with these weights', departure
     )
   return architecture.Architecture(config['name'], num_classes, overrides)
-
-
-def default_class_names(found: architecture.Architecture) -> list[str]:
-  """Names by label: ImageNet's with WordNet ids, CIFAR-10's, or numbers."""
-  if found.num_classes == 1000:
-    return _IMAGENET_CLASSES.read_text(encoding='utf-8').splitlines()
-  if found.num_classes == 10 and found.network.startswith('cifar_'):
-    return _CIFAR10_CLASSES
-  return [str(label) for label in range(found.num_classes)]
-
-
-def _check_names(
-  names: Sequence[str], classes: int, path: pathlib.Path
-) -> None:
-  if len(names) != classes:
-    raise UserError(
-      f'there are {len(names)} class names, and the last layer of {path} has '
-      f'{classes} classes; give one name a line, in the order of the labels'
-    )
 
 
 def _create(

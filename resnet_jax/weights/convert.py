@@ -5,6 +5,7 @@ here; the last layer is [classes, channels] there and [channels, classes] here.
 The channels of a CIFAR net with shortcut A change places, see `channels`.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,8 @@ from resnet_jax import models
 from resnet_jax.errors import UserError
 from resnet_jax.weights import channels, names
 
+_log = logging.getLogger('resnet_jax')
+
 # Lines of a list of differences; a network of another depth has hundreds.
 _MOST_LINES = 12
 # For each of our axes the axis of PyTorch's array, by the number of axes.
@@ -28,6 +31,11 @@ def to_variables(
 ) -> dict[str, Any]:
   """The variables of `model`: nested 'params' and 'batch_stats', float32.
 
+  Weights do not show where bottlenecks have their strides, nor how the stem
+  pools. A warning is logged where `model` has either elsewhere than PyTorch's
+  own modules: unless the weights were made for that, results are wrong. `load`
+  makes the right network by itself.
+
   Args:
     arrays: Arrays by PyTorch's names, of any float dtype. The counters
       `num_batches_tracked` are not looked at, and may be missing.
@@ -38,6 +46,16 @@ def to_variables(
       dtypes are not the model's, or numbers are not finite; the message lists
       the differences.
   """
+  variables = convert(arrays, model)
+  for departure in departures(model):
+    _log.warning('%s: are the weights of such a network?', departure)
+  return variables
+
+
+def convert(
+  arrays: Mapping[str, np.ndarray], model: models.ResNet
+) -> dict[str, Any]:
+  """`to_variables`, for a model that is known to be that of the weights."""
   wanted = _shapes(model)
   cifar = _is_cifar(model)
   torch_names = {name: names.torch_name(name, cifar=cifar) for name in wanted}
@@ -90,6 +108,22 @@ def from_variables(
     if counter:
       arrays[counter] = np.zeros((), np.int64)
   return arrays
+
+
+def departures(model: models.ResNet) -> list[str]:
+  """Clauses on what `model` has elsewhere than PyTorch's own modules."""
+  found = []
+  if model.bottleneck and model.version == 'v1':
+    found.append(
+      'this is a v1 network, with strides on the first 1x1 convolutions; '
+      "torchvision's module has them on the 3x3 (v1.5)"
+    )
+  if model.stem == 'imagenet' and model.stem_pool == 'ceil':
+    found.append(
+      "this network's stem pools without padding (stem_pool 'ceil'); "
+      "torchvision's module pads, which shifts every window by a pixel"
+    )
+  return found
 
 
 def _is_cifar(model: models.ResNet) -> bool:

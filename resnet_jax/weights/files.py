@@ -15,21 +15,32 @@ import safetensors
 import safetensors.numpy
 
 from resnet_jax.errors import UserError
+from resnet_jax.weights import names
 
 _TORCH = ('.pth', '.pt', '.th')
+# In earlier versions `weights_only=True` can be made to run code
+# (CVE-2025-32434).
+_LEAST_TORCH = (2, 6)
 SUFFIXES = ('.safetensors', '.npz', *_TORCH)
 # Entries of a PyTorch checkpoint that hold weights, in order of preference. The
-# averaged ones of `state_dict_ema` are taken only where there are no others.
-_INSIDE = ('state_dict', 'model', 'state_dict_ema')
+# averaged ones are taken only where there are no others.
+_INSIDE = (
+  'state_dict',
+  'model_state_dict',
+  'model',
+  'net',
+  'state_dict_ema',
+  'model_ema',
+)
 
 
 def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
   """Arrays by name of a `.safetensors`, `.npz`, `.pth`, `.pt` or `.th` file.
 
   float16 and bfloat16 become float32, which is exact; other dtypes stay. A
-  PyTorch checkpoint may be a dict: its entry `state_dict`, else `model`, else
-  `state_dict_ema` is taken. A prefix `module.` that all names have is cut off.
-  No pickle is run: PyTorch reads with `weights_only=True`.
+  PyTorch checkpoint may be a dict: its entry `state_dict`, `model` or the like
+  is taken, and of the names that wrap the network `names.unwrap` takes care. No
+  pickle is run: PyTorch reads with `weights_only=True`.
 
   Raises:
     UserError: there is no such file, it is damaged or of another kind, it does
@@ -53,11 +64,7 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
     )
   if not arrays:
     raise UserError(f'{path} holds no arrays at all; is it the right file?')
-  arrays = {name: _widen(x) for name, x in arrays.items()}
-  if all(name.startswith('module.') for name in arrays):
-    # torch.nn.DataParallel puts it before every name.
-    arrays = {name.removeprefix('module.'): x for name, x in arrays.items()}
-  return arrays
+  return names.unwrap({name: _widen(x) for name, x in arrays.items()})
 
 
 def read_metadata(path: str | os.PathLike) -> dict[str, str]:
@@ -150,6 +157,11 @@ def _read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
       f'{path} is a PyTorch file, and PyTorch is not installed: pip install '
       f'torch, or convert the file to .safetensors where it is'
     ) from e
+  if tuple(map(int, torch.__version__.split('.')[:2])) < _LEAST_TORCH:
+    raise UserError(
+      f'{path} was not read: PyTorch {torch.__version__} can be made to run '
+      f"code by a file of weights; pip install 'torch>=2.6'"
+    )
   with path.open('rb') as file:
     start = file.read(12)
   if not start.startswith((b'PK', b'\x80')):  # a zip archive, or a pickle
@@ -165,8 +177,9 @@ def _read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
       f'{path} holds a {type(content).__name__} and not a dict of weights; '
       f'save model.state_dict()'
     )
-  inside = [key for key in _INSIDE if isinstance(content.get(key), Mapping)]
-  weights = content[inside[0]] if inside else content
+  weights = content
+  while inside := [k for k in _INSIDE if isinstance(weights.get(k), Mapping)]:
+    weights = weights[inside[0]]
   others = [k for k, x in weights.items() if not isinstance(x, torch.Tensor)]
   if others:
     kind = type(weights[others[0]]).__name__

@@ -17,6 +17,8 @@ def write(
   model: Mapping[str, Any],
   pixels: Mapping[str, np.ndarray | None],
   class_names: Sequence[str] | None,
+  *,
+  antialias: bool,
 ) -> dict[str, str]:
   """The strings, each JSON.
 
@@ -24,10 +26,12 @@ def write(
     model: Name and fields of the network.
     pixels: `mean` and `std` of pixels; those not of three colours are left out.
     class_names: The classes in the order of their labels.
+    antialias: Whether pictures were smoothed when they were scaled down.
   """
   found = {
     'format': 'pt',  # PyTorch's libraries require it
     'model': json.dumps(dict(model)),
+    'antialias': json.dumps(antialias),
   }
   if class_names:
     found['class_names'] = json.dumps(list(class_names))
@@ -45,11 +49,14 @@ class Noted:
     overrides: Fields of the network beside its name.
     normalization: Normalization of pixels.
     class_names: The classes in the order of their labels.
+    antialias: Whether pictures were smoothed when they were scaled down; True
+      where a file does not say, as torchvision and timm do.
   """
 
   overrides: dict[str, str]
   normalization: Normalization | None
   class_names: list[str] | None
+  antialias: bool = True
 
   @classmethod
   def of_file(cls, path: pathlib.Path) -> 'Noted':
@@ -57,9 +64,12 @@ class Noted:
     try:
       noted = {
         key: json.loads(found[key])
-        for key in ('model', 'mean', 'std', 'class_names')
+        for key in ('model', 'mean', 'std', 'class_names', 'antialias')
         if key in found
       }
+      if 'name' not in noted.get('model', {}):
+        # Another program may mean another scale by its `mean`.
+        return cls({}, None, None)
       overrides = {
         key: str(value)
         for key, value in noted.get('model', {}).items()
@@ -73,7 +83,7 @@ class Noted:
     except (ValueError, TypeError, AttributeError, UserError):
       # The metadata of another program.
       return cls({}, None, None)
-    return cls(overrides, pixels, labels)
+    return cls(overrides, pixels, labels, noted.get('antialias', True) is True)
 
 
 def _normalization(mean: Any, std: Any) -> Normalization:

@@ -10,6 +10,24 @@ These are torchvision's and timm's names. The reimplementation of the CIFAR nets
 says `shortcut` for `downsample` and `linear` for `fc`.
 """
 
+import re
+from collections.abc import Mapping
+from typing import TypeVar
+
+_Array = TypeVar('_Array')
+
+# Modules that wrap another one anywhere in a network, and compute nothing.
+_WRAPPERS = (
+  '_orig_mod',  # torch.compile
+  '_fsdp_wrapped_module',
+  '_checkpoint_wrapped_module',
+  '_forward_module',  # Lightning
+)
+# First parts of names in a network itself; any other is an attribute's in which
+# a larger module keeps the network.
+_OWN = re.compile(r'(conv\d+|bn\d+|layer\d+|fc|linear)$')
+# The counter that torch.optim.swa_utils.AveragedModel adds.
+_AVERAGED = 'n_averaged'
 _LEAVES = {
   'kernel': 'weight',
   'scale': 'weight',
@@ -17,6 +35,35 @@ _LEAVES = {
   'mean': 'running_mean',
   'var': 'running_var',
 }
+
+
+def unwrap(arrays: Mapping[str, _Array]) -> dict[str, _Array]:
+  """`arrays` by the names that they have in the network itself.
+
+  Frameworks and larger modules put names of their own before those of the
+  network: `_orig_mod.`, `module.`, `model.backbone.`, ... What all names begin
+  with is cut off. Where only some begin so, there is more than one network, and
+  the names stay as they are.
+
+  Args:
+    arrays: Arrays by PyTorch's names.
+  """
+  plain = {
+    '.'.join(part for part in name.split('.') if part not in _WRAPPERS): x
+    for name, x in arrays.items()
+  }
+  if len(plain) < len(arrays):
+    return dict(arrays)
+  while True:
+    rest = {name: x for name, x in plain.items() if name != _AVERAGED}
+    first = sorted({name.partition('.')[0] for name in rest})
+    if len(rest) < len(plain) and first != ['module']:
+      return plain
+    if (
+      len(first) != 1 or _OWN.match(first[0]) or not all('.' in n for n in rest)
+    ):
+      return rest
+    plain = {name.partition('.')[2]: x for name, x in rest.items()}
 
 
 def torch_name(name: str, *, cifar: bool) -> str:

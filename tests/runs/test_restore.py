@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from configs import common
-from resnet_jax import models
+from resnet_jax import eval_only, models
 from resnet_jax.errors import UserError
 from resnet_jax.runs import restore
 from resnet_jax.runs.checkpoint import Found
@@ -56,3 +56,38 @@ def test_weights_that_do_not_fit_are_refused(found):
   lacking = Found(found.step, found.path, arrays, found.meta)
   with pytest.raises(UserError, match='lacks params/fc/bias'):
     restore.restore(lacking)
+
+
+def test_a_blank_class_name_is_no_traceback(found, caplog):
+  found.meta['class_names'] = ['', 'b', 'c']
+  restore.check_classes(found, ['', 'b', 'c'], '')
+  assert not caplog.text
+  restore.check_classes(found, ['a', 'b', 'c'], '')
+  assert "class 0 is '' in series/5, and 'a' in the data" in caplog.text
+
+
+@pytest.mark.parametrize(
+  ('meta', 'asked', 'warned'),
+  [
+    (
+      {},
+      False,
+      'with smoothing: evaluate it with --config.dataset.antialias=T',
+    ),
+    ({}, True, ''),
+    ({'antialias': False}, True, 'without smoothing: '),
+    ({'config': {'dataset': {'antialias': False}}}, False, ''),
+    ({'config': {'dataset': {'antialias': False}}}, True, 'without smoothing'),
+  ],
+)
+def test_pictures_scaled_otherwise_than_in_training(
+  found, caplog, meta, asked, warned
+):
+  """Imports that do not say are torchvision's, which smooths."""
+  one = Found(0, found.path, {}, {'config': {}} | meta)
+  config = common.get_config()
+  config.dataset.antialias = asked
+  config.dataset.crop_size = 224
+  eval_only._compare_scaling(one, config)
+  assert warned in caplog.text
+  assert bool(caplog.text) == bool(warned)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from resnet_jax import models, weights
-from resnet_jax.runs import checkpoint
+from resnet_jax.runs import checkpoint, restore
 from resnet_jax.weights import __main__ as cli
+from resnet_jax.weights import labels as class_labels
 from tests import command
 
 
@@ -130,7 +131,7 @@ def test_commands_say_what_is_wrong(tmp_path, capsys, cifar_file):
 
 def test_imagenet_has_its_class_names():
   found = weights.Architecture('resnet18', 1000, {})
-  labels = weights.checkpoints.default_class_names(found)
+  labels = class_labels.default(found)
   assert len(labels) == len(set(labels)) == 1000
   assert labels == sorted(labels)
   assert labels[0] == 'n01440764 tench'
@@ -144,3 +145,82 @@ def test_neither_torch_nor_tensorflow_is_imported():
     'assert not {"torch", "tensorflow"} & sys.modules.keys()'
   )
   subprocess.run([sys.executable, '-c', code], check=True, cwd=command.ROOT)
+
+
+def class_names(folder):
+  return checkpoint.read_step(folder / '0').meta['class_names']
+
+
+@pytest.mark.parametrize(
+  'content',
+  [
+    b'\xef\xbb\xbf' + b'a\nb\nc d\ne\nf\ng\nh\ni\nj\nk\n',
+    b'a\r\nb\r\nc d\r\ne\r\nf\r\ng\r\nh\r\ni\r\nj\r\nk\r\n\r\n',
+    b' a\nb\nc d \ne\nf\ng\nh\ni\nj\nk',
+  ],
+)
+def test_files_of_class_names(tmp_path, capsys, cifar_file, content):
+  classes = tmp_path / 'classes.txt'
+  classes.write_bytes(content)
+  folder = tmp_path / 'x'
+  succeeds(capsys, 'import', cifar_file, folder, f'--classes={classes}')
+  assert class_names(folder) == ['a', 'b', 'c d', *'efghijk']
+
+
+def test_class_names_that_are_blank_or_twice(tmp_path, capsys, cifar_file):
+  classes, folder = tmp_path / 'classes.txt', tmp_path / 'x'
+  words = ('import', cifar_file, folder, f'--classes={classes}')
+  classes.write_text('a\n\nc\nd\ne\nf\ng\nh\ni\nj\n')
+  assert 'the name of class 1 is blank' in fails(capsys, *words)
+  classes.write_bytes('a\nb\n'.encode('utf-16'))
+  assert 'a text file in UTF-8' in fails(capsys, *words)
+  # ImageNet's usual list has two cranes.
+  classes.write_text('a\nb\nc\nd\ncrane\nf\ng\nh\ni\ncrane\n', 'utf-8')
+  out = succeeds(capsys, *words)
+  assert "warning: classes 4 and 9 are both named 'crane'" in out
+  # A name between separators that only Python takes for ends of lines.
+  classes.write_text('\x0ba\u2028b\n' + 'x\n' * 9, 'utf-8')
+  succeeds(capsys, 'import', cifar_file, tmp_path / 'y', words[-1])
+  assert class_names(tmp_path / 'y')[0] == 'a\u2028b'
+
+
+@pytest.mark.parametrize(
+  ('flag', 'telling'),
+  [
+    ('--mean=123.675,116.28,103.53', 'give --mean=0.485,0.456,0.406'),
+    ('--std=58.395,57.12,57.375', 'give --std=0.229,0.224,0.225'),
+    ('--mean=-1,0,0', 'between 0 and 1\n'),
+    ('--mean=nan,0,0', 'between 0 and 1\n'),
+    ('--mean=0.5,0.5,2', 'not on the scale of pixels from 0 to 1'),
+  ],
+)
+def test_the_scale_of_pixels(tmp_path, capsys, cifar_file, flag, telling):
+  err = fails(capsys, 'import', cifar_file, tmp_path / 'x', flag)
+  assert telling in err
+
+
+def test_smoothing_is_kept(tmp_path, capsys, cifar_file):
+  """From the import through the checkpoint and the export, and back."""
+  first, file, second = (tmp_path / n for n in ('a', 'b.safetensors', 'c'))
+  succeeds(capsys, 'import', cifar_file, first)
+  assert restore.antialias(checkpoint.read_step(first / '0'))
+  succeeds(capsys, 'import', cifar_file, second, '--no_antialias')
+  assert not restore.antialias(checkpoint.read_step(second / '0'))
+  succeeds(capsys, 'export', second / '0', file)
+  assert not restore.antialias(weights.read_checkpoint(file))
+
+
+def test_what_to_evaluate_an_import_with(tmp_path):
+  line = cli._next(tmp_path / '0', 'resnet50', True)
+  assert '--config=configs/imagenet_resnet50.py' in line
+  assert '--config.dataset.antialias=True' in line
+  assert 'cifar_resnet20.py' in cli._next(tmp_path, 'cifar_resnet56', True)
+
+
+def test_metadata_of_another_program(tmp_path, cifar_arrays):
+  """Its mean may be of another scale."""
+  path = tmp_path / 'x.safetensors'
+  noted = {'mean': '[0.485, 0.456, 0.406]', 'std': '[0.229, 0.224, 0.225]'}
+  weights.write_safetensors(path, cifar_arrays, noted)
+  mean = weights.load(path).normalization.mean
+  np.testing.assert_allclose(mean, [123.675, 116.28, 103.53])

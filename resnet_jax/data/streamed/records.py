@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from resnet_jax.text import plain
+
 
 class Records(Protocol):
   """The examples of a split, in an order that never changes."""
@@ -53,7 +55,7 @@ class FileRecords:
     return FileRecords(self.paths[ids], self.labels[ids])
 
   def name(self, index: int) -> str:
-    return self.paths[index].decode('utf-8', 'backslashreplace')
+    return plain(os.fsdecode(self.paths[index]))
 
   def keys(self, ids: np.ndarray) -> tuple[np.ndarray, ...]:
     return self.paths[ids], self.labels[ids]
