@@ -12,6 +12,8 @@ import rich.progress
 from absl import logging as absl_logging
 from rich.table import Column
 
+from resnet_jax.errors import UserError, first_line
+
 _log = logging.getLogger('resnet_jax')
 
 
@@ -133,15 +135,41 @@ def clock_face(seconds: float) -> str:
   return f'{minutes}:{seconds:02}'
 
 
+def rate(count: float, seconds: float) -> str:
+  """A rate in words: '1,204', '12', '0.31'; '0' where nothing was done."""
+  x = count / seconds if seconds > 0 else 0.0
+  return f'{x:,.0f}' if x >= 10 or x == 0 else f'{x:.2g}'
+
+
 def start_logging() -> None:
-  """Shows our own log lines from the first host, and quiets libraries."""
+  """Shows our own log lines from the first host, and quiets libraries.
+
+  Raises:
+    UserError: JAX has no device of the kind that JAX_PLATFORMS asks for.
+  """
   # What libraries log as an error, with a traceback, they also raise.
   absl_logging.set_verbosity(absl_logging.FATAL)
   sys.unraisablehook = _unraisablehook
   _log.addHandler(console)
   _log.propagate = False
-  first = jax.process_index() == 0
+  first = _process_index() == 0
   _log.setLevel(logging.INFO if first else logging.WARNING)
+
+
+def _process_index() -> int:
+  try:
+    return jax.process_index()  # the first question to the devices
+  except (RuntimeError, AssertionError) as e:
+    wanted = jax.config.jax_platforms
+    if not wanted:
+      raise
+    reason = f' ({first_line(e)})' if str(e) else ''
+    raise UserError(
+      f'JAX_PLATFORMS={wanted} asks for devices that JAX does not find '
+      f'here{reason}. For NVIDIA GPUs: is there a driver (nvidia-smi), and is '
+      f"JAX installed for it (pip install 'jax[cuda13]')? JAX_PLATFORMS=cpu "
+      f'computes on the CPU'
+    ) from e
 
 
 def _unraisablehook(unraisable: Any) -> None:

@@ -20,6 +20,7 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 import jax
 import numpy as np
 
+from resnet_jax import paths
 from resnet_jax.console import start_logging
 from resnet_jax.data.streamed.records import FileRecords
 from resnet_jax.data.streamed.sources import SUFFIXES
@@ -145,6 +146,7 @@ def find_pictures(arguments: Sequence[str]) -> list[str]:
   """
   files = []
   for argument in arguments:
+    argument = paths.expand(argument, 'pictures')
     if os.path.isdir(argument):
       inside = sorted(
         os.path.join(folder, name)
@@ -170,27 +172,9 @@ def run(arguments: Sequence[str] | None = None) -> None:
   Raises:
     SystemExit: with the exit code, see `shell`.
   """
-  parser = argparse.ArgumentParser(
-    prog='python -m resnet_jax.predict', description=__doc__.splitlines()[0]
-  )
-  parser.add_argument(
-    '--checkpoint',
-    required=True,
-    type=pathlib.Path,
-    help='folder SERIES/STEP, or a file of weights',
-  )
-  parser.add_argument('--views', choices=NAMES, default='single')
-  parser.add_argument('--top', type=int, default=5, help='classes to show')
-  parser.add_argument('--batch_size', type=int, default=32)
-  parser.add_argument(
-    '--output', type=pathlib.Path, help='write FILE.csv or FILE.json'
-  )
-  parser.add_argument(
-    'pictures', nargs='+', help='files, folders, or patterns in quotes'
-  )
-  options = parser.parse_args(arguments)
-  start_logging()
   with shell():
+    options = _parser().parse_args(arguments)
+    start_logging()
     _predict(options)
 
 
@@ -261,6 +245,37 @@ def _write_csv(file: TextIO, predictions: list[Prediction]) -> None:
 def _write_json(file: TextIO, predictions: list[Prediction]) -> None:
   json.dump([dataclasses.asdict(one) for one in predictions], file, indent=2)
   file.write('\n')
+
+
+def _parser() -> argparse.ArgumentParser:
+  parser = argparse.ArgumentParser(
+    prog='python -m resnet_jax.predict', description=__doc__.splitlines()[0]
+  )
+  parser.add_argument(
+    '--checkpoint',
+    required=True,
+    type=paths.argument('--checkpoint'),
+    help='folder SERIES/STEP, or a file of weights',
+  )
+  parser.add_argument(
+    '--views',
+    choices=NAMES,
+    default='single',
+    help='views of each picture whose scores are averaged (default: single)',
+  )
+  parser.add_argument('--top', type=int, default=5, help='classes to show')
+  parser.add_argument(
+    '--batch_size', type=int, default=32, help='pictures at a time'
+  )
+  parser.add_argument(
+    '--output',
+    type=paths.argument('--output'),
+    help='write FILE.csv or FILE.json',
+  )
+  parser.add_argument(
+    'pictures', nargs='+', help='files, folders, or patterns in quotes'
+  )
+  return parser
 
 
 if __name__ == '__main__':

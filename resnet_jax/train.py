@@ -55,6 +55,8 @@ def train(
     workdir / 'checkpoints' / 'latest', keep=config.run.checkpoints_kept
   )
   newest = series.newest()
+  if not newest or newest.meta['config'].get('seed') != config.seed:
+    checks.check_seed(config)
   origin = finetune.find_origin(config, newest)
   if origin:
     config = restore.with_network_of(config, origin)

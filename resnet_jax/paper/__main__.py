@@ -21,6 +21,7 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 import jax
 
+from resnet_jax import paths
 from resnet_jax.console import console, start_logging
 from resnet_jax.errors import UserError
 from resnet_jax.paper import (
@@ -40,16 +41,26 @@ from resnet_jax.runs.workdir import write_json
 from resnet_jax.shell import shell
 
 
+# Help for the fields of `responses.Definition`, which documents them at length.
+_LAYERS = {
+  'split': 'split of the images',
+  'images': 'number of images, the first of the split',
+  'pooling': 'one deviation of a layer, or the mean of those of its channels',
+  'statistics': 'BN by running averages, or by those of each batch',
+  'batch_size': 'images at a time',
+}
+
+
 def run(argv: Sequence[str] | None = None) -> None:
   """The command line.
 
   Raises:
     SystemExit: with the exit code, see `shell`.
   """
-  options = _parser().parse_args(argv)
-  _choose_devices(options)
-  start_logging()
   with shell():
+    options = _parser().parse_args(argv)
+    _choose_devices(options)
+    start_logging()
     if code := options.command(options):
       sys.exit(code)
 
@@ -147,9 +158,10 @@ def _print_section(
 
 
 def _scale(options: argparse.Namespace) -> Scale:
-  if options.dataset is not None:
-    datasets.check(options.dataset)
-  return Scale(options.dataset, options.seeds, options.steps, options.depths)
+  dataset = options.dataset and paths.expand(options.dataset, '--dataset')
+  if dataset is not None:
+    datasets.check(dataset)
+  return Scale(dataset, options.seeds, options.steps, options.depths)
 
 
 def _positive(word: str) -> int:
@@ -182,7 +194,10 @@ def _parser() -> argparse.ArgumentParser:
   whole = add('report', _report, 'write all of them as HTML and Markdown')
   for one in (listed, train, show, whole):
     one.add_argument(
-      '--runs', type=pathlib.Path, default=RUNS, help='folder of all runs'
+      '--runs',
+      type=paths.argument('--runs'),
+      default=RUNS,
+      help='folder of all runs',
     )
   for one in (train, show):
     one.add_argument('target', help='such as table6; see list')
@@ -207,16 +222,25 @@ def _parser() -> argparse.ArgumentParser:
     help='without a GPU: devices that each run makes of the CPU',
   )
   whole.add_argument(
-    '--output', type=pathlib.Path, help='folder (default RUNS/report)'
+    '--output',
+    type=paths.argument('--output'),
+    help='folder (default RUNS/report)',
   )
   about = 'measure the layer responses of checkpoints (Fig. 7)'
   layers = add('responses', _responses, about)
   layers.add_argument(
-    'checkpoints', type=pathlib.Path, nargs='+', help='SERIES/STEP'
+    'checkpoints',
+    type=paths.argument('checkpoints'),
+    nargs='+',
+    help='SERIES/STEP',
   )
-  layers.add_argument('--output', type=pathlib.Path, help='a JSON file')
   layers.add_argument(
-    '--figure', type=pathlib.Path, help='draw FIGURE.png and FIGURE.svg'
+    '--output', type=paths.argument('--output'), help='a JSON file'
+  )
+  layers.add_argument(
+    '--figure',
+    type=paths.argument('--figure'),
+    help='draw FIGURE.png and FIGURE.svg',
   )
   for field in dataclasses.fields(responses.Definition):
     layers.add_argument(
@@ -224,6 +248,7 @@ def _parser() -> argparse.ArgumentParser:
       type=type(field.default),
       default=field.default,
       choices=get_args(field.type) or None,
+      help=f'{_LAYERS[field.name]} (default {field.default})',
     )
   return parser
 
