@@ -143,6 +143,7 @@ class Trainer:
     self.run = run
     self.workdir = workdir
     self.latest = latest
+    _log.info('%s the weights ...', 'restoring' if newest else 'initializing')
     # A resumed run has its weights already.
     state = run.initial_state() if newest else run.first_state()
     metrics = TrainMetrics.empty()

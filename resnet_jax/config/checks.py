@@ -13,7 +13,6 @@ from resnet_jax.models import Network
 from resnet_jax.models.precision import NAMES as PRECISIONS
 from resnet_jax.paths import check_local
 
-
 # Keys have 32 bits of a seed, and crops of pictures 31.
 _SEEDS = 2**31
 

@@ -1,6 +1,7 @@
 """Reads config files, checks overrides of their fields, compares configs."""
 
 import copy
+import difflib
 import importlib.util
 import json
 import pathlib

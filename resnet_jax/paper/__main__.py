@@ -40,7 +40,6 @@ from resnet_jax.paper.runs import RUNS, Scale
 from resnet_jax.runs.workdir import write_json
 from resnet_jax.shell import shell
 
-
 # Help for the fields of `responses.Definition`, which documents them at length.
 _LAYERS = {
   'split': 'split of the images',

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from resnet_jax.console import clock_face, console
+from resnet_jax.console import clock_face, console, rate
 
 _log = logging.getLogger('resnet_jax')
 
@@ -72,11 +72,13 @@ class Reporter:
     clock: Clock,
     tensorboard: bool,
   ) -> None:
-    self._first_step = first_step
     self._steps = steps
     self._batch_size = batch_size
     self._clock = clock
     self._shown = time.monotonic()
+    # Steps, and seconds of training and of its wait for input, at the last
+    # record. The first step of a run is compiled with, and does not count.
+    self._mark = (first_step + 1, 0.0, 0.0)
     self._jsonl = self._events = None
     if jax.process_index() == 0:
       path = workdir / 'metrics.jsonl'
@@ -91,6 +93,8 @@ class Reporter:
   def train(self, step: int, values: dict[str, float]) -> None:
     """Records training since the last record, and shows it."""
     values = values | self._rates(step)
+    now = self._clock.training(), self._clock.seconds['input']
+    self._mark = (step, *now)
     self._record(step, 'train', values)
     self._show(step, values)
 
@@ -130,14 +134,14 @@ class Reporter:
       self._events.write_scalars(step, named)
 
   def _rates(self, step: int) -> dict[str, float]:
-    # The first step of a run is compiled with, and has no share in the rate.
-    done = step - self._first_step - 1
-    seconds = self._clock.training()
+    """The rate since the last record, and what is left at this rate."""
+    mark, training, waiting = self._mark
+    done, seconds = step - mark, self._clock.training() - training
     if done < 1 or seconds <= 0:
       return {}
     return {
       'images_per_second': done * self._batch_size / seconds,
-      'input_wait': self._clock.seconds['input'] / seconds,
+      'input_wait': (self._clock.seconds['input'] - waiting) / seconds,
       'seconds_left': (self._steps - step) * seconds / done,
     }
 
@@ -150,7 +154,7 @@ class Reporter:
     ]
     if 'images_per_second' in values:
       parts += [
-        f'{values["images_per_second"]:,.0f} img/s',
+        f'{rate(values["images_per_second"])} img/s',
         f'{100 * values["input_wait"]:.0f} % waiting for input',
         f'{clock_face(values["seconds_left"])} left',
       ]

@@ -6,7 +6,6 @@ python -m resnet_jax.weights export imported/resnet50/0 resnet50.safetensors
 """
 
 import argparse
-import pathlib
 from collections.abc import Sequence
 
 from resnet_jax import models, paths
