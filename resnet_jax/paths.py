@@ -48,7 +48,7 @@ def check_local(text: str, name: str) -> None:
   """
   if scheme := re.match(r'([A-Za-z][A-Za-z0-9+.-]*):/', text):
     raise UserError(
-      f'{name}={text} is a URL, and files are read and written on this computer '
-      f'alone: copy or mount what is behind {scheme[1]}:// and give the path '
-      f'of that'
+      f'{name}={text} is a URL, and files are read and written on this '
+      f'computer alone: copy or mount what is behind {scheme[1]}:// and give '
+      f'the path of that'
     )

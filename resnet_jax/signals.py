@@ -18,7 +18,7 @@ _NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
 _lock = threading.RLock()
 _ending = False
-_clean_up: Callable[[], object] = lambda: None
+_clean_up: Callable[[], object] | None = None
 _watched: int | None = None  # the process that has a thread for it
 
 
@@ -28,7 +28,7 @@ def is_our_command() -> bool:
   return words[words.index('-m') + 1].split('.')[0] == 'resnet_jax'
 
 
-def end_at_once(clean_up: Callable[[], object] = lambda: None) -> None:
+def end_at_once(clean_up: Callable[[], object] | None = None) -> None:
   """Ends this process by SIGINT with exit code 130, by SIGTERM with 143.
 
   A signal that is ignored, as by nohup or in the background of a script, stays
@@ -75,7 +75,8 @@ def _end(number: int, _: FrameType | None) -> None:
     _ending = True
     # Nobody may read on, or the signal came in the middle of a print.
     with contextlib.suppress(Exception):
-      _clean_up()
+      if _clean_up:
+        _clean_up()
       sys.stdout.flush()
     line = f'interrupted by {signal.Signals(number).name}\n'
     with contextlib.suppress(OSError):
