@@ -106,7 +106,7 @@ MOMENTS = {
   'importing': '',
   'loading': 'loading ',
   'initializing': 'initializing the weights',
-  'testing': 'cifar_resnet8: ',
+  'testing': 'cifar_resnet8',
   'recomputing': 'recomputing BN statistics',
 }
 

@@ -1,4 +1,4 @@
-"""Reproduces the tables and figures of the paper.
+"""Reproduces the tables and figures of the paper, and compares any runs.
 
 python -m resnet_jax.paper list
 python -m resnet_jax.paper run degradation
@@ -6,10 +6,13 @@ python -m resnet_jax.paper run table6 --depths=20,56 --dry_run
 python -m resnet_jax.paper show table6
 python -m resnet_jax.paper report
 python -m resnet_jax.paper responses runs/paper/NAME/checkpoints/latest/STEP
+python -m resnet_jax.paper repeat cifar_resnet20 --vary batch_size 64 128
+python -m resnet_jax.paper compare DIR DIR --figure=compared
 """
 
 import argparse
 import dataclasses
+import logging
 import os
 import pathlib
 import sys
@@ -25,6 +28,7 @@ from resnet_jax import paths
 from resnet_jax.console import console, start_logging
 from resnet_jax.errors import UserError
 from resnet_jax.paper import (
+  any_runs,
   cost,
   curves,
   datasets,
@@ -39,6 +43,8 @@ from resnet_jax.paper.results import LayerResponses
 from resnet_jax.paper.runs import RUNS, Scale
 from resnet_jax.runs.workdir import write_json
 from resnet_jax.shell import shell
+
+_log = logging.getLogger('resnet_jax')
 
 # Help for the fields of `responses.Definition`, which documents them at length.
 _LAYERS = {
@@ -94,6 +100,7 @@ def _run(options: argparse.Namespace) -> int:
   runs = targets.in_order(target, scale)
   parallel = options.parallel or runner.default_parallel(target)
   if options.dry_run:
+    _log.info('timing a step of the smallest network on this machine ...')
     done = [run for run in runs if runner.is_done(options.runs, run, target)]
     print(cost.describe(target, runs, done, parallel))
     return 0
@@ -163,14 +170,8 @@ def _scale(options: argparse.Namespace) -> Scale:
   return Scale(dataset, options.seeds, options.steps, options.depths)
 
 
-def _positive(word: str) -> int:
-  if not word.isdigit() or int(word) < 1:
-    raise argparse.ArgumentTypeError(f'{word!r} is not a number from 1 on')
-  return int(word)
-
-
 def _depths(word: str) -> tuple[int, ...]:
-  return tuple(_positive(part) for part in word.split(','))
+  return tuple(any_runs.positive(part) for part in word.split(','))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -203,20 +204,20 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument(
       '--dataset', help="'digits', a TFDS name, an .npz file or a folder"
     )
-    one.add_argument('--seeds', type=_positive, help='of each network')
-    one.add_argument('--steps', type=_positive, help='of each run')
+    one.add_argument('--seeds', type=any_runs.positive, help='of each network')
+    one.add_argument('--steps', type=any_runs.positive, help='of each run')
     one.add_argument('--depths', type=_depths, help='such as 20,56')
   train.add_argument(
     '--dry_run', action='store_true', help='print what it takes, and stop'
   )
   train.add_argument(
     '--parallel',
-    type=_positive,
+    type=any_runs.positive,
     help='runs at a time (default 1; of the digits, one for each core)',
   )
   train.add_argument(
     '--cpu_devices',
-    type=_positive,
+    type=any_runs.positive,
     default=1,
     help='without a GPU: devices that each run makes of the CPU',
   )
@@ -241,6 +242,7 @@ def _parser() -> argparse.ArgumentParser:
     type=paths.argument('--figure'),
     help='draw FIGURE.png and FIGURE.svg',
   )
+  any_runs.add_commands(add)
   for field in dataclasses.fields(responses.Definition):
     layers.add_argument(
       f'--{field.name}',
