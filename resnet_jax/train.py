@@ -20,6 +20,7 @@ from resnet_jax.runs import (
   checkpoint,
   environment,
   finetune,
+  hook,
   restore,
   resume,
   telemetry,
@@ -171,6 +172,9 @@ class Trainer:
       batch_size=run.config.batch_size,
       clock=self.clock,
       tensorboard=run.config.run.tensorboard,
+      hook=hook.open_hook(run.config.run.hook, to_json(run.config), workdir)
+      if jax.process_index() == 0
+      else lambda record: None,
     )
     self.cadence = Cadence(run.plan, agree_every=run.config.run.log_every)
     self._no_metrics = replicate(TrainMetrics.empty())

@@ -91,7 +91,7 @@ def set_none(config: ml_collections.ConfigDict) -> None:
 
 
 # Fields that configs of version 0.1 and 0.2 lack, with what to take for them.
-_ADDED = {'model.precision': 'float32'}
+_ADDED = {'model.precision': 'float32', 'run.hook': ''}
 
 
 def complete(old: dict[str, Any]) -> dict[str, Any]:

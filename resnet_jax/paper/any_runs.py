@@ -1,4 +1,4 @@
-"""The commands `repeat` and `compare`, for runs that are none of the paper's."""
+"""The commands `repeat` and `compare`, for runs beside those of the paper."""
 
 import argparse
 import pathlib

@@ -176,9 +176,7 @@ def _read(folder: pathlib.Path) -> Run:
       hours = (sum(seconds.values()) - seconds.get('input', 0)) / 3600
       data = content['data']
       config = fields(complete(content['config']))
-  return Run(
-    folder, config | {'data': data}, read_metrics(folder), scores, hours
-  )
+  return Run(folder, config, data, read_metrics(folder), scores, hours)
 
 
 def _telling(run: Run) -> dict[str, Any]:

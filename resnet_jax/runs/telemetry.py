@@ -11,6 +11,7 @@ from typing import Any
 import jax
 
 from resnet_jax.console import clock_face, console, rate
+from resnet_jax.runs.hook import Hook
 
 _log = logging.getLogger('resnet_jax')
 
@@ -60,6 +61,7 @@ class Reporter:
     batch_size: Examples of one step, over all devices.
     clock: The clock of the loop.
     tensorboard: Whether to write events.
+    hook: Called with each record, too, on the first host.
   """
 
   def __init__(
@@ -71,10 +73,12 @@ class Reporter:
     batch_size: int,
     clock: Clock,
     tensorboard: bool,
+    hook: Hook = lambda record: None,
   ) -> None:
     self._steps = steps
     self._batch_size = batch_size
     self._clock = clock
+    self._hook = hook
     self._shown = time.monotonic()
     # Steps, and seconds of training and of its wait for input, at the last
     # record. The first step of a run is compiled with, and does not count.
@@ -129,6 +133,8 @@ class Reporter:
       record = {'step': step, 'split': split} | values
       self._jsonl.write(json.dumps(record) + '\n')
       self._jsonl.flush()
+    if jax.process_index() == 0:
+      self._hook({'step': step, 'split': split} | values)
     if self._events:
       named = {f'{split}/{name}': value for name, value in values.items()}
       self._events.write_scalars(step, named)
