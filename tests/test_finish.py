@@ -55,13 +55,13 @@ def test_recomputed_statistics_are_means_over_batches(run, digits_npz):
   found = finish.recompute_batch_stats(run, replicate(state), COUNT)
   found = jax.device_get(found)
   # Of the first layer, whose input NumPy can compute.
-  kernel = np.asarray(state.params['conv1']['conv']['kernel'], np.float64)
+  kernel = np.asarray(state.params['conv1']['kernel'], np.float64)
   means, variances = [], []
   for batch in batches(run, digits_npz):
     maps = convolve(batch, kernel).reshape(BATCH // GROUP, -1, kernel.shape[-1])
     means.append(maps.mean(1).mean(0))
     variances.append(maps.var(1).mean(0))  # of each group, about its own mean
-  first = found['conv1']['bn']
+  first = found['bn1']
   np.testing.assert_allclose(first['mean'], np.mean(means, 0), atol=1e-4)
   np.testing.assert_allclose(first['var'], np.mean(variances, 0), rtol=1e-4)
   # Of all layers, from the network itself, a batch at a time.

@@ -191,7 +191,7 @@ def _near_field(name: str, known: Mapping[str, Any]) -> str:
   leaf = name.split('.')[-1].lower().replace('-', '_')
   if leaf in _SYNONYMS:
     return f' (did you mean {_SYNONYMS[leaf]!r}?)'
-  leaves = {field.split('.')[-1]: field for field in reversed(known)}
+  leaves = {field.split('.')[-1]: field for field in reversed([*known])}
   same_leaf = [field for field in known if field.split('.')[-1] == leaf]
   guess = did_you_mean(name, same_leaf or known)
   if guess:

@@ -190,7 +190,7 @@ def _telling(run: Run) -> dict[str, Any]:
 
 def _name(own: dict[str, Any], differ: Iterable[str]) -> str:
   """Names a group by its fields that differ, or by its network."""
-  words = []
+  words: list[str] = []
   for field in differ:
     if field == 'model.name':
       words.insert(0, str(own[field]))
