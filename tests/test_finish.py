@@ -35,7 +35,8 @@ def batches(run, digits_npz):
     images = arrays['train_images'].astype(np.float64)
   for step in range(STEPS, STEPS + COUNT):
     positions = step * BATCH + np.arange(BATCH)
-    batch = images[examples_at(3, positions, len(images))]
+    ids, _ = examples_at(3, positions, len(images))
+    batch = images[ids]
     yield (batch - run.normalization.mean) / run.normalization.std
 
 
