@@ -179,6 +179,9 @@ def get_config() -> ml_collections.ConfigDict:
   run.checkpoints_kept = 2
   # Whether to write TensorBoard events (imports TensorFlow).
   run.tensorboard = True
+  # A function that is given every record, too, to pass on to Weights & Biases
+  # or another service: 'module:function', see docs/extending.md; '' is none.
+  run.hook = ''
   # Whether to resume although fields that change the result have changed.
   run.resume_changed = False
 

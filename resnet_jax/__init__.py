@@ -6,4 +6,9 @@
 Importing this package, or `resnet_jax.models`, imports JAX and Flax alone.
 """
 
+from resnet_jax import signals
+
+if signals.is_our_command():
+  signals.end_at_once()  # before the seconds in which all else is imported
+
 __version__ = '0.2.0'

@@ -1,5 +1,6 @@
 """Log lines on stdout, with live progress below them on a terminal."""
 
+import collections
 import io
 import logging
 import sys
@@ -13,9 +14,13 @@ import rich.progress
 from absl import logging as absl_logging
 from rich.table import Column
 
+from resnet_jax.errors import UserError
 from resnet_jax.text import paragraph
 
 _log = logging.getLogger('resnet_jax')
+
+
+_RECENT = 10  # lines of a pass that its rate is taken over
 
 
 class Console(logging.Handler):
@@ -99,7 +104,10 @@ class Progress:
     self._title = title
     self._total = total
     self._done = 0
-    self._start = self._shown = time.monotonic()
+    self._shown = time.monotonic()
+    # Moments of the last lines with what was done by then: a rate over all of
+    # a long pass would hide that it has become slow.
+    self._marks = collections.deque([(self._shown, 0)], maxlen=_RECENT)
 
   def __enter__(self) -> 'Progress':
     return self
@@ -118,13 +126,14 @@ class Progress:
     now = time.monotonic()
     if now - self._shown >= console.interval and jax.process_index() == 0:
       self._shown = now
-      rate = self._done / (now - self._start)
-      left = (self._total - self._done) / rate
-      console.progress(
-        f'{self._title}: {self._done:,} of {self._total:,}  {rate:,.0f}/s  '
-        f'{clock_face(left)} left',
-        self._done / self._total,
-      )
+      start, before = self._marks[0]
+      self._marks.append((now, self._done))
+      done, seconds = self._done - before, now - start
+      line = f'{self._title}: {self._done:,} of {self._total:,}'
+      if done:
+        left = (self._total - self._done) * seconds / done
+        line += f'  {rate(done / seconds)}/s  {clock_face(left)} left'
+      console.progress(line, self._done / self._total)
 
 
 def clock_face(seconds: float) -> str:
@@ -136,10 +145,20 @@ def clock_face(seconds: float) -> str:
   return f'{minutes}:{seconds:02}'
 
 
+def rate(per_second: float) -> str:
+  """A rate in words: '1,204', '12', '3.1', '0.31'."""
+  if per_second >= 9.95 or per_second == 0:
+    return f'{per_second:,.0f}'
+  return f'{per_second:.2g}'
+
+
 def start_logging() -> None:
   """Shows our own log lines from the first host, and quiets libraries.
 
   What a terminal cannot show is escaped, so that no name ends a command.
+
+  Raises:
+    UserError: JAX has no device of the kind that JAX_PLATFORMS asks for.
   """
   for stream in (sys.stdout, sys.stderr):
     if isinstance(stream, io.TextIOWrapper):
@@ -149,8 +168,23 @@ def start_logging() -> None:
   sys.unraisablehook = _unraisablehook
   _log.addHandler(console)
   _log.propagate = False
-  first = jax.process_index() == 0
+  first = _process_index() == 0
   _log.setLevel(logging.INFO if first else logging.WARNING)
+
+
+def _process_index() -> int:
+  try:
+    return jax.process_index()  # the first question to the devices
+  except (RuntimeError, AssertionError) as e:
+    wanted = jax.config.read('jax_platforms')
+    if not wanted:
+      raise
+    raise UserError(
+      f'JAX_PLATFORMS={wanted} asks for devices that JAX does not find '
+      f'here. For NVIDIA GPUs: is there a driver (nvidia-smi), and is '
+      f"JAX installed for it (pip install 'jax[cuda13]')? JAX_PLATFORMS=cpu "
+      f'computes on the CPU'
+    ) from e
 
 
 def _unraisablehook(unraisable: Any) -> None:

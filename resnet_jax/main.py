@@ -1,13 +1,14 @@
 """Trains and evaluates the paper's networks.
 
   python -m resnet_jax.main --config=configs/cifar_resnet56.py
-  python -m resnet_jax.main --config=FILE --config.FIELD=VALUE ...
+  python -m resnet_jax.main --config=cifar_resnet56 --config.FIELD=VALUE ...
   python -m resnet_jax.main --mode=eval --workdir=DIR
   python -m resnet_jax.main --mode=eval --checkpoint=DIR/checkpoints/latest/N
   python -m resnet_jax.main --mode=mean_image --config=FILE ...
 
-Fields are listed, with their units, in configs/common.py. A run that was cut
-goes on where it was when the same command is given again.
+Where the package is installed, `resnet_jax --config=...` does the same. Fields
+are listed, with their units, in configs/common.py. A run that was cut goes on
+where it was when the same command is given again.
 """
 
 import os
@@ -27,13 +28,18 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from resnet_jax import eval_only, mean_image, train
-from resnet_jax.config.file import check_overrides, load_config
+from resnet_jax.config import shipped
+from resnet_jax.config.file import check_overrides, load_config, set_none
 from resnet_jax.console import start_logging
 from resnet_jax.errors import UserError
+from resnet_jax.paths import local_path
 from resnet_jax.shell import shell
 
 _CONFIG = config_flags.DEFINE_config_file(
-  'config', None, 'Config file; its fields can be set with --config.FIELD=VALUE'
+  'config',
+  None,
+  'Config file, or the name of a shipped one, such as cifar_resnet56; its '
+  'fields can be set with --config.FIELD=VALUE',
 )
 _MODE = flags.DEFINE_enum(
   'mode', 'train', ['train', 'eval', 'mean_image'], 'What to do'
@@ -81,16 +87,17 @@ def main(argv: Sequence[str]) -> None:
   if _COORDINATOR.value:
     _join_hosts()
   start_logging()
-  config, workdir = _CONFIG.value, _path(_WORKDIR.value)
+  config, workdir = _CONFIG.value, _path(_WORKDIR)
   if config is not None:
+    set_none(config)
     workdir = workdir or _default_workdir()
   if _MODE.value == 'eval':
     eval_only.evaluate_saved(
       config,
       workdir=workdir,
-      paths=[pathlib.Path(path) for path in _CHECKPOINT.value],
-      per_class=_path(_PER_CLASS.value),
-      results_file=_path(_RESULTS.value),
+      paths=[local_path(path, '--checkpoint') for path in _CHECKPOINT.value],
+      per_class=_path(_PER_CLASS),
+      results_file=_path(_RESULTS),
       trust_data=_TRUST_DATA.value,
     )
     return
@@ -112,13 +119,16 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
   Raises:
     UserError: an unknown flag or field, or a value of the wrong type.
   """
-  files = re.findall(r'^--?config[=\n](.+)$', '\n'.join(argv), re.MULTILINE)
+  argv = list(argv)
+  files = [
+    i for i, word in enumerate(argv) if re.match(r'--?config(=|$)', word)
+  ]
   if files:
-    check_overrides(load_config(files[-1]), list(argv))
+    _resolve_config(argv, files[-1])
   elif any(re.match(r'--?(no)?config\.', a) for a in argv):
     raise UserError('--config.FIELD=VALUE needs --config=FILE before it')
   try:
-    return flags.FLAGS(list(argv))
+    return flags.FLAGS(argv)
   except (flags.Error, ValueError, TypeError) as e:
     raise UserError(f'{e}'.strip()) from e
 
@@ -137,8 +147,20 @@ def run(argv: list[str] | None = None) -> None:
     app.run(main, argv, flags_parser=parse_flags)
 
 
-def _path(text: str | None) -> pathlib.Path | None:
-  return pathlib.Path(text) if text else None
+def _resolve_config(argv: list[str], index: int) -> None:
+  """Puts the file that --config means in its place, and checks its fields."""
+  flag, _, name = argv[index].partition('=')
+  if not name and '=' not in argv[index]:  # --config FILE
+    index, flag, name = index + 1, '', ''.join(argv[index + 1 : index + 2])
+  if not name:
+    raise UserError('--config=FILE needs a file, such as cifar_resnet56')
+  file = str(shipped.find(name))
+  argv[index] = f'{flag}={file}' if flag else file
+  check_overrides(load_config(file), argv)
+
+
+def _path(flag: flags.FlagHolder[str | None]) -> pathlib.Path | None:
+  return local_path(flag.value, f'--{flag.name}') if flag.value else None
 
 
 def _default_workdir() -> pathlib.Path:

@@ -8,10 +8,9 @@ python -m resnet_jax.predict --checkpoint=FILE --resize=288 --views=ten_crop x/
 import argparse
 import glob
 import os
-import pathlib
 from collections.abc import Sequence
 
-from resnet_jax import predictions
+from resnet_jax import paths, predictions
 from resnet_jax.console import start_logging
 from resnet_jax.data.streamed import folders
 from resnet_jax.data.views import NAMES
@@ -30,6 +29,7 @@ def find_pictures(arguments: Sequence[str]) -> list[str]:
   """
   files = []
   for argument in arguments:
+    argument = paths.expand(argument, 'pictures')
     if os.path.isdir(argument):
       left_out = folders.LeftOut()
       inside = [
@@ -55,43 +55,9 @@ def run(arguments: Sequence[str] | None = None) -> None:
   Raises:
     SystemExit: with the exit code, see `shell`.
   """
-  parser = argparse.ArgumentParser(
-    prog='python -m resnet_jax.predict', description=__doc__.splitlines()[0]
-  )
-  parser.add_argument(
-    '--checkpoint',
-    required=True,
-    type=pathlib.Path,
-    help='folder SERIES/STEP, or a file of weights',
-  )
-  parser.add_argument(
-    '--views',
-    choices=NAMES,
-    default='single',
-    help='parts of each picture that are averaged: the centre crop (single), '
-    'the corners and the centre with their mirror images (ten_crop), or the '
-    'whole picture at several scales (dense)',
-  )
-  parser.add_argument(
-    '--resize',
-    type=_sides,
-    default=(),
-    metavar='PIXELS',
-    help='shorter side that pictures are scaled to before the crop, as in 256; '
-    'several, as in 224,256,384, for --views=dense; by default those of the '
-    "network's own test",
-  )
-  parser.add_argument('--top', type=int, default=5, help='classes to show')
-  parser.add_argument('--batch_size', type=int, default=32)
-  parser.add_argument(
-    '--output', type=pathlib.Path, help='write FILE.csv or FILE.json'
-  )
-  parser.add_argument(
-    'pictures', nargs='+', help='files, folders, or patterns in quotes'
-  )
-  options = parser.parse_args(arguments)
-  start_logging()
   with shell():
+    options = _parser().parse_args(arguments)
+    start_logging()
     _predict(options)
 
 
@@ -133,6 +99,48 @@ def _sides(word: str) -> tuple[int, ...]:
       f'{word!r} must be a number of pixels, or several as in 224,256'
     )
   return sides
+
+
+def _parser() -> argparse.ArgumentParser:
+  parser = argparse.ArgumentParser(
+    prog='python -m resnet_jax.predict', description=__doc__.splitlines()[0]
+  )
+  parser.add_argument(
+    '--checkpoint',
+    required=True,
+    type=paths.argument('--checkpoint'),
+    help='folder SERIES/STEP, or a file of weights',
+  )
+  parser.add_argument(
+    '--views',
+    choices=NAMES,
+    default='single',
+    help='parts of each picture that are averaged: the centre crop (single), '
+    'the corners and the centre with their mirror images (ten_crop), or the '
+    'whole picture at several scales (dense)',
+  )
+  parser.add_argument(
+    '--resize',
+    type=_sides,
+    default=(),
+    metavar='PIXELS',
+    help='shorter side that pictures are scaled to before the crop, as in 256; '
+    'several, as in 224,256,384, for --views=dense; by default those of the '
+    "network's own test",
+  )
+  parser.add_argument('--top', type=int, default=5, help='classes to show')
+  parser.add_argument(
+    '--batch_size', type=int, default=32, help='pictures at a time'
+  )
+  parser.add_argument(
+    '--output',
+    type=paths.argument('--output'),
+    help='write FILE.csv or FILE.json',
+  )
+  parser.add_argument(
+    'pictures', nargs='+', help='files, folders, or patterns in quotes'
+  )
+  return parser
 
 
 if __name__ == '__main__':

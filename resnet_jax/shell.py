@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 
+from resnet_jax import signals
 from resnet_jax.console import console
 from resnet_jax.errors import Interrupted, UserError
 from resnet_jax.text import paragraph
@@ -24,9 +25,9 @@ def shell(
 
   An error that the user can mend, one of the system (a full disk) and a missing
   package become one paragraph on stderr and exit code 1. SIGINT and SIGTERM end
-  the command at once, unless its own code saves first; the exit code is 128
-  above the signal's number. Where nobody reads stdout any more, it ends in
-  silence, as by SIGPIPE.
+  the command at once (see `signals`), unless its own code saves first; the exit
+  code is 128 above the signal's number. Where nobody reads stdout any more, it
+  ends in silence, as by SIGPIPE.
 
   Args:
     os_error_mend: A sentence on what to do when the system refuses something.
@@ -35,7 +36,9 @@ def shell(
   Raises:
     SystemExit: with the exit code, unless the command ends well.
   """
-  before = signal.signal(signal.SIGTERM, _terminate)
+  numbers = (signal.SIGINT, signal.SIGTERM)
+  before = {number: signal.getsignal(number) for number in numbers}
+  signals.end_at_once(console.clear)
   try:
     yield
     sys.stdout.flush()
@@ -53,22 +56,9 @@ def shell(
     console.clear()
     _log.info('%s', e)
     sys.exit(128 + e.number)
-  except (KeyboardInterrupt, _Terminated) as e:
-    console.clear()
-    terminated = isinstance(e, _Terminated)
-    number = signal.SIGTERM if terminated else signal.SIGINT
-    print(f'interrupted by {number.name}', file=sys.stderr)
-    sys.exit(128 + number)
   finally:
-    signal.signal(signal.SIGTERM, before)
-
-
-class _Terminated(BaseException):
-  """SIGTERM came; no `except Exception` of a library may swallow it."""
-
-
-def _terminate(number: int, frame: object) -> None:
-  raise _Terminated
+    for number, handler in before.items():
+      signal.signal(number, handler)
 
 
 def _message(error: Exception, os_error_mend: str) -> str:

@@ -11,6 +11,7 @@ import ml_collections
 import numpy as np
 
 from resnet_jax import experiment
+from resnet_jax.config import checks
 from resnet_jax.config.file import fields, to_json
 from resnet_jax.runs import (
   checkpoint,
@@ -60,6 +61,8 @@ def prepare(
   newest = series.newest()
   if newest is None:
     history.check_no_results(workdir)
+  if not newest or newest.meta['config'].get('seed') != config.seed:
+    checks.check_seed(config)
   origin = finetune.find_origin(config, newest)
   if origin:
     config = restore.with_network_of(config, origin)

@@ -19,6 +19,7 @@ from resnet_jax.placement import replicate
 from resnet_jax.runs import (
   checkpoint,
   environment,
+  hook,
   hosts,
   lock,
   telemetry,
@@ -134,6 +135,7 @@ class Trainer:
     self.run = run
     self.held = held
     self.latest = latest
+    _log.info('%s the weights ...', 'restoring' if newest else 'initializing')
     state, metrics = start.first_state(run, held.workdir, newest)
     self.first_step = int(state.step)
     self.best, best = start.make_way(held, latest, newest)
@@ -151,6 +153,11 @@ class Trainer:
       batch_size=run.config.batch_size,
       clock=self.clock,
       tensorboard=run.config.run.tensorboard,
+      hook=hook.open_hook(
+        run.config.run.hook, to_json(run.config), held.workdir
+      )
+      if jax.process_index() == 0
+      else lambda record: None,
     )
     write_json(held.workdir / 'config.json', to_json(run.config))
     described = environment.describe(precision=run.config.model.precision)

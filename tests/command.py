@@ -97,10 +97,12 @@ def run_fork(
   *,
   devices: int = 1,
   first_on_path: pathlib.Path | None = None,
+  platforms: str | None = None,
 ) -> subprocess.CompletedProcess:
   """Runs the command of `module` in a fork of one that has imported `main`.
 
-  Modules in `first_on_path` shadow those that are not imported yet.
+  Modules in `first_on_path` shadow those that are not imported yet; `platforms`
+  stands for JAX_PLATFORMS, which has been read.
   """
   arguments = list(map(str, arguments))
   context = multiprocessing.get_context('forkserver')
@@ -108,7 +110,8 @@ def run_fork(
   with tempfile.TemporaryDirectory() as folder:
     files = [pathlib.Path(folder, name) for name in ('stdout', 'stderr')]
     process = context.Process(
-      target=_forked, args=(module, arguments, devices, first_on_path, files)
+      target=_forked,
+      args=(module, arguments, devices, first_on_path, platforms, files),
     )
     process.start()
     process.join(300)
@@ -125,6 +128,7 @@ def _forked(
   arguments: list[str],
   devices: int,
   first_on_path: pathlib.Path | None,
+  platforms: str | None,
   files: list[pathlib.Path],
 ) -> None:
   """Does what `python -m MODULE` does, its output in `files`."""
@@ -134,6 +138,10 @@ def _forked(
   os.chdir(ROOT)
   if first_on_path is not None:
     sys.path.insert(0, str(first_on_path))
+  if platforms is not None:
+    import jax
+
+    jax.config.update('jax_platforms', platforms)
   sys.argv = [module, *arguments]
   importlib.import_module(module).run()
 

@@ -21,6 +21,13 @@ os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(_CACHE))
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
 
 
+if os.environ.get('RESNET_JAX_NEEDS_TORCH'):
+  # Tests against PyTorch skip without it: where it is to be had, as in CI, its
+  # lack ends all tests here.
+  import torch  # noqa: F401
+  import torchvision  # noqa: F401
+
+
 @pytest.fixture(scope='session', autouse=True)
 def signals_are_not_ignored():
   """Undoes what nohup and background jobs of a script hand down to tests."""

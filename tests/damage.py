@@ -77,8 +77,10 @@ def cut_early(content: bytes, rng: np.random.Generator) -> bytes:
 def blank(content: bytes, rng: np.random.Generator) -> bytes:
   start = int(rng.integers(max(len(content), 1)))
   size = int(rng.integers(1, 4097))
-  return content[:start] + b'\0' * min(size, len(content) - start) + (
-    content[start + size :]
+  return (
+    content[:start]
+    + b'\0' * min(size, len(content) - start)
+    + (content[start + size :])
   )
 
 
@@ -124,9 +126,7 @@ def kinds(folder: pathlib.Path) -> dict[str, Kind]:
   return found
 
 
-def trial(
-  kind: Kind, right: Any, rng: np.random.Generator
-) -> tuple[str, str]:
+def trial(kind: Kind, right: Any, rng: np.random.Generator) -> tuple[str, str]:
   """Damages a file, reads it, mends it.
 
   Returns:

@@ -61,8 +61,10 @@ def test_killed_in_the_middle_of_an_epoch_it_ends_bit_equal(
   latest = tmp_path / 'checkpoints' / 'latest'
   while not (latest / '5').is_dir() and time.monotonic() < deadline:
     time.sleep(0.02)
+  assert process.poll() is None, process.communicate()
   process.send_signal(signal.SIGKILL)
   process.communicate()
+  assert process.returncode == -signal.SIGKILL
   out = command.run_well(*on(folder), f'--workdir={tmp_path}')
   assert re.search(r'resumed at step (5|10) of 12', out)
   ours, theirs = (

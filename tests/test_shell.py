@@ -1,19 +1,41 @@
 """Every command ends alike: by an error, a signal, or for want of a package."""
 
+import argparse
+import signal
 import subprocess
 import sys
+import time
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
+from absl import flags
 
-from resnet_jax import models, weights
+from resnet_jax import main, models, predict, weights
+from resnet_jax.paper import __main__ as paper
+from resnet_jax.weights import __main__ as weights_command
 from tests import command
 
 # How a library that is imported late ends the command.
 ENDS = {
   'SIGINT': 'import os, signal\nos.kill(os.getpid(), signal.SIGINT)',
   'SIGTERM': 'import os, signal\nos.kill(os.getpid(), signal.SIGTERM)',
+  'SIGINT in a destructor': """
+import os, signal
+class Callback:
+  def __del__(self):
+    os.kill(os.getpid(), signal.SIGINT)
+    for _ in range(1000): pass
+Callback()
+raise RuntimeError('went on')
+""",
+  'SIGTERM in C': """
+import hashlib, os, signal, threading
+kill = lambda: os.kill(os.getpid(), signal.SIGTERM)
+threading.Timer(0.2, kill).start()
+hashlib.pbkdf2_hmac('sha256', b'', b'', 10**8)
+""",
   'missing': 'raise ImportError("not here", name=__name__)',
   'full disk': 'raise OSError(28, "No space left on device")',
 }
@@ -21,6 +43,8 @@ ENDS = {
 TOLD = {
   'SIGINT': (130, 'interrupted by SIGINT\n', ''),
   'SIGTERM': (143, 'interrupted by SIGTERM\n', ''),
+  'SIGINT in a destructor': (130, 'interrupted by SIGINT\n', ''),
+  'SIGTERM in C': (143, 'interrupted by SIGTERM\n', ''),
   'missing': (1, 'error: ', 'nstall'),
   'full disk': (1, 'error: ', 'No space left on device'),
 }
@@ -75,6 +99,84 @@ def test_a_command_ends_in_one_line(module, end, files, tmp_path):
   assert words in result.stderr
   assert 'Traceback' not in result.stdout + result.stderr
   assert len(result.stderr.strip().splitlines()) == 1
+
+
+# Words of the log after which a signal comes; '' is while modules are imported.
+MOMENTS = {
+  'importing': '',
+  'loading': 'loading ',
+  'initializing': 'initializing the weights',
+  'testing': 'cifar_resnet8',
+  'recomputing': 'recomputing BN statistics',
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('moment', MOMENTS)
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_outside_of_the_loop(
+  moment, number, digits_npz, files, tmp_path
+):
+  more = '--config.bn_recompute_batches=2000'
+  words = command.arguments(digits_npz, tmp_path, more)
+  if moment == 'testing':
+    images, labels = np.zeros((50_000, 32, 32, 3), np.uint8), np.arange(50_000)
+    splits = {'train': 10, 'test': 50_000}
+    arrays = {f'{s}_images': images[:n] for s, n in splits.items()}
+    arrays |= {f'{s}_labels': labels[:n] % 10 for s, n in splits.items()}
+    np.savez(tmp_path / 'set.npz', **arrays)
+    words = command.arguments(tmp_path / 'set.npz', tmp_path, '--mode=eval')
+    words += (f'--checkpoint={files}/imported/0',)
+  with command.start(*words) as process:
+    if moment == 'importing':
+      time.sleep(1)
+    for line in process.stdout:
+      if line.startswith(MOMENTS[moment]):
+        break
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+  assert process.returncode == 128 + number, out + err
+  assert err == f'interrupted by {number.name}\n'
+  assert 'Traceback' not in out
+
+
+# Where there is a GPU, this asks for one of another maker.
+@pytest.mark.parametrize('platforms', ['cuda', 'gpu', 'nonsense'])
+@pytest.mark.parametrize('module', list(COMMANDS)[:3])  # not the paper's
+def test_devices_that_are_not_there(module, platforms, files, tmp_path):
+  arguments, _ = COMMANDS[module]
+  wanted = 'rocm' if jax.default_backend() == 'gpu' else platforms
+  result = command.run_fork(
+    module,
+    [word.format(files=files, tmp_path=tmp_path) for word in arguments],
+    platforms=wanted,
+  )
+  assert result.returncode == 1
+  assert result.stderr.startswith(f'error: JAX_PLATFORMS={wanted} asks for')
+  assert len(result.stderr.strip().splitlines()) == 1
+
+
+def options_of(parser):
+  """The options and arguments of a parser, and of its commands."""
+  for action in parser._actions:
+    if isinstance(action, argparse._SubParsersAction):
+      for command_parser in action.choices.values():
+        yield from options_of(command_parser)
+    else:
+      yield action
+
+
+@pytest.mark.parametrize('module', [predict, paper, weights_command])
+def test_every_option_has_a_help_text(module):
+  for option in options_of(module._parser()):
+    assert option.help, option
+
+
+def test_every_flag_has_a_help_text():
+  ours = flags.FLAGS.flags_by_module_dict()[main.__name__]
+  assert {flag.name for flag in ours} >= {'config', 'workdir', 'mode'}
+  for flag in ours:
+    assert flag.help, flag.name
 
 
 def test_nobody_reads_on():

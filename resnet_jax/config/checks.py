@@ -5,11 +5,33 @@ from typing import Any
 
 import ml_collections
 
+from resnet_jax.config.file import fields as leaves
 from resnet_jax.config.plan import create_model, has_bn
 from resnet_jax.data import views
 from resnet_jax.errors import UserError, did_you_mean
 from resnet_jax.models import Network
 from resnet_jax.models.precision import NAMES as PRECISIONS
+from resnet_jax.paths import check_local
+
+# Keys have 32 bits of a seed, and crops of pictures 31.
+_SEEDS = 2**31
+
+
+def check_seed(config: ml_collections.ConfigDict) -> None:
+  """Refuses a seed that would train as another one does.
+
+  Runs of before 0.3 may have such a seed, and go on; so only a run that begins
+  is checked.
+
+  Raises:
+    UserError: naming the seed and the range.
+  """
+  if config.seed >= _SEEDS:
+    raise UserError(
+      f'config.seed is {config.seed}; it must be at most {_SEEDS - 1}: of '
+      f'larger numbers only the lower bits would count, so that two of them '
+      f'would start from the same weights'
+    )
 
 
 def check(config: ml_collections.ConfigDict) -> None:
@@ -40,7 +62,8 @@ def check(config: ml_collections.ConfigDict) -> None:
   }
   for field, low in at_least.items():
     value = _get(config, field)
-    if not value >= low or not math.isfinite(value):
+    finite = isinstance(value, int) or math.isfinite(value)
+    if not value >= low or not finite:
       raise UserError(f'config.{field} is {value}; it must be at least {low}')
   for field in ('label_smoothing', 'model.bn_momentum', 'optimizer.momentum'):
     value = _get(config, field)
@@ -60,6 +83,10 @@ def check(config: ml_collections.ConfigDict) -> None:
         f'config.{field} is {value!r}{did_you_mean(value, names)}; it can be '
         f'{", ".join(names)}'
       )
+  _check_sizes(config)
+  for field in ('data_dir', 'npz', 'folder', 'mean_file'):
+    check_local(config.dataset[field], f'config.dataset.{field}')
+  check_local(config.finetune.checkpoint, 'config.finetune.checkpoint')
   _check_data(config)
   create_model(config, num_classes=1)
 
@@ -150,6 +177,16 @@ def check_image_size(
       f'config.dataset.crop_size), and this network needs at least '
       f'{least}x{least} pixels'
     )
+
+
+def _check_sizes(config: ml_collections.ConfigDict) -> None:
+  """Refuses whole numbers beyond 32 bits, in which devices count."""
+  for field, value in leaves(config.to_dict()).items():
+    seed = field in ('seed', 'dataset.validation_seed')
+    if isinstance(value, int) and value >= 2**31 and not seed:
+      raise UserError(
+        f'config.{field} is {value}; it must be less than {2**31}'
+      )
 
 
 def _check_data(config: ml_collections.ConfigDict) -> None:

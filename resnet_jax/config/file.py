@@ -1,32 +1,32 @@
 """Reads config files, checks overrides of their fields, compares configs."""
 
 import copy
+import difflib
 import importlib.util
 import json
 import pathlib
 import re
-import sys
+from collections.abc import Mapping
 from typing import Any
 
 import ml_collections
 from absl import flags
 
+from resnet_jax.config import shipped
 from resnet_jax.errors import UserError, did_you_mean
 
 
 def load_config(path: str) -> ml_collections.ConfigDict:
-  """The config that `get_config()` of the file `path` returns.
+  """The config that `get_config()` of a file returns.
+
+  Args:
+    path: The file, or the name of a shipped one, see `shipped`.
 
   Raises:
     UserError: there is no such file, or it is no config file.
   """
-  file = pathlib.Path(path)
-  if not file.is_file():
-    raise UserError(_no_file(file))
-  # Config files import `configs.common`, from wherever we are run.
-  root = str(file.resolve().parent.parent)
-  if root not in sys.path:
-    sys.path.append(root)
+  file = shipped.find(path)
+  shipped.make_importable(file)
   spec = importlib.util.spec_from_file_location('_config_file', file)
   if spec is None or spec.loader is None:
     raise UserError(f'--config: {file} is not a Python file')
@@ -71,19 +71,27 @@ def check_overrides(config: ml_collections.ConfigDict, argv: list[str]) -> None:
         f'--config.{name} is a group of fields; set one of them: '
         f'{", ".join(f for f in known if f.startswith(f"{name}."))}'
       )
-    leaf = name.split('.')[-1]
-    same_leaf = [field for field in known if field.split('.')[-1] == leaf]
-    guess = did_you_mean(name, same_leaf or known)
-    if same_leaf and not guess:  # the right leaf in quite another group
-      guess = f' (did you mean {same_leaf[0]!r}?)'
     raise UserError(
-      f'there is no field config.{name}{guess}; '
+      f'there is no field config.{name}{_near_field(name, known)}; '
       f'configs/common.py lists them all'
     )
 
 
+def set_none(config: ml_collections.ConfigDict) -> None:
+  """Makes None of the text 'None' in fields that may be None.
+
+  The command line sets such a field of text to the word as it stands.
+  """
+  may_be_none = fields(shipped.common().get_config().to_dict())
+  for field, default in may_be_none.items():
+    group, _, name = field.rpartition('.')
+    owner = config[group] if group else config
+    if default is None and str(owner[name]).lower() == 'none':
+      owner[name] = None
+
+
 # Fields that configs of version 0.1 and 0.2 lack, with what to take for them.
-_ADDED = {'model.precision': 'float32'}
+_ADDED = {'model.precision': 'float32', 'run.hook': ''}
 
 
 def complete(old: dict[str, Any]) -> dict[str, Any]:
@@ -146,11 +154,7 @@ def _check_fields(
   file: pathlib.Path, config: ml_collections.ConfigDict
 ) -> None:
   """Refuses fields that a config file has invented, or left out."""
-  try:
-    from configs import common
-  except ImportError:  # there is nothing to compare with
-    return
-  known = fields(common.get_config().to_dict())
+  known = fields(shipped.common().get_config().to_dict())
   found = fields(config.to_dict())
   for name in sorted(found.keys() - known.keys()):
     raise UserError(
@@ -162,6 +166,38 @@ def _check_fields(
       f'--config: {file} has no field {name!r}; start from '
       f'configs.common.get_config(), which has them all'
     )
+
+
+# What others call a field, and ours do not start or end like.
+_SYNONYMS = {
+  'lr': 'schedule.learning_rate',
+  'wd': 'optimizer.weight_decay',
+  'bs': 'batch_size',
+  'epochs': 'duration',
+  'num_epochs': 'duration',
+  'steps': 'duration',
+  'arch': 'model.name',
+  'network': 'model.name',
+  'model': 'model.name',
+  'data': 'dataset.folder',
+}
+
+
+def _near_field(name: str, known: Mapping[str, Any]) -> str:
+  """The hint at the field that was meant, by its whole name or its last part.
+
+  The last parts are compared, too, for most who err leave out the group.
+  """
+  leaf = name.split('.')[-1].lower().replace('-', '_')
+  if leaf in _SYNONYMS:
+    return f' (did you mean {_SYNONYMS[leaf]!r}?)'
+  leaves = {field.split('.')[-1]: field for field in reversed([*known])}
+  same_leaf = [field for field in known if field.split('.')[-1] == leaf]
+  guess = did_you_mean(name, same_leaf or known)
+  if guess:
+    return guess
+  near = difflib.get_close_matches(leaf, list(leaves), 1)
+  return f' (did you mean {leaves[near[0]]!r}?)' if near else ''
 
 
 def _check_type(name: str, default: Any, text: str) -> None:
@@ -179,12 +215,3 @@ def _check_type(name: str, default: Any, text: str) -> None:
     raise UserError(
       f'config.{name} cannot be {text!r}; it must be {kind}, such as {default}'
     ) from e
-
-
-def _no_file(file: pathlib.Path) -> str:
-  folder = file.parent if file.parent.is_dir() else pathlib.Path('configs')
-  names = [f.name for f in sorted(folder.glob('*.py'))]
-  return (
-    f'--config: there is no file {file}{did_you_mean(file.name, names)}; '
-    f'{folder}/ holds {", ".join(names) or "no configs"}'
-  )

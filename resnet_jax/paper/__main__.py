@@ -1,4 +1,4 @@
-"""Reproduces the tables and figures of the paper.
+"""Reproduces the tables and figures of the paper, and compares any runs.
 
 python -m resnet_jax.paper list
 python -m resnet_jax.paper run degradation
@@ -6,10 +6,13 @@ python -m resnet_jax.paper run table6 --depths=20,56 --dry_run
 python -m resnet_jax.paper show table6
 python -m resnet_jax.paper report
 python -m resnet_jax.paper responses runs/paper/NAME/checkpoints/latest/STEP
+python -m resnet_jax.paper repeat cifar_resnet20 --vary batch_size 64 128
+python -m resnet_jax.paper compare DIR DIR --figure=compared
 """
 
 import argparse
 import dataclasses
+import logging
 import os
 import pathlib
 import sys
@@ -21,9 +24,11 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 import jax
 
+from resnet_jax import paths
 from resnet_jax.console import console, start_logging
 from resnet_jax.errors import UserError
 from resnet_jax.paper import (
+  any_runs,
   cost,
   curves,
   datasets,
@@ -39,6 +44,17 @@ from resnet_jax.paper.runs import RUNS, Scale
 from resnet_jax.runs.workdir import write_json
 from resnet_jax.shell import shell
 
+_log = logging.getLogger('resnet_jax')
+
+# Help for the fields of `responses.Definition`, which documents them at length.
+_LAYERS = {
+  'split': 'split of the images',
+  'images': 'number of images, the first of the split',
+  'pooling': 'one deviation of a layer, or the mean of those of its channels',
+  'statistics': 'BN by running averages, or by those of each batch',
+  'batch_size': 'images at a time',
+}
+
 
 def run(argv: Sequence[str] | None = None) -> None:
   """The command line.
@@ -46,10 +62,10 @@ def run(argv: Sequence[str] | None = None) -> None:
   Raises:
     SystemExit: with the exit code, see `shell`.
   """
-  options = _parser().parse_args(argv)
-  _choose_devices(options)
-  start_logging()
   with shell():
+    options = _parser().parse_args(argv)
+    _choose_devices(options)
+    start_logging()
     if code := options.command(options):
       sys.exit(code)
 
@@ -84,6 +100,7 @@ def _run(options: argparse.Namespace) -> int:
   runs = targets.in_order(target, scale)
   parallel = options.parallel or runner.default_parallel(target)
   if options.dry_run:
+    _log.info('timing a step of the smallest network on this machine ...')
     done = [run for run in runs if runner.is_done(options.runs, run, target)]
     print(cost.describe(target, runs, done, parallel))
     return 0
@@ -147,19 +164,14 @@ def _print_section(
 
 
 def _scale(options: argparse.Namespace) -> Scale:
-  if options.dataset is not None:
-    datasets.check(options.dataset)
-  return Scale(options.dataset, options.seeds, options.steps, options.depths)
-
-
-def _positive(word: str) -> int:
-  if not word.isdigit() or int(word) < 1:
-    raise argparse.ArgumentTypeError(f'{word!r} is not a number from 1 on')
-  return int(word)
+  dataset = options.dataset and paths.expand(options.dataset, '--dataset')
+  if dataset is not None:
+    datasets.check(dataset)
+  return Scale(dataset, options.seeds, options.steps, options.depths)
 
 
 def _depths(word: str) -> tuple[int, ...]:
-  return tuple(_positive(part) for part in word.split(','))
+  return tuple(any_runs.positive(part) for part in word.split(','))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -182,53 +194,67 @@ def _parser() -> argparse.ArgumentParser:
   whole = add('report', _report, 'write all of them as HTML and Markdown')
   for one in (listed, train, show, whole):
     one.add_argument(
-      '--runs', type=pathlib.Path, default=RUNS, help='folder of all runs'
+      '--runs',
+      type=paths.argument('--runs'),
+      default=RUNS,
+      help='folder of all runs',
     )
   for one in (train, show):
     one.add_argument('target', help='such as table6; see list')
     one.add_argument(
       '--dataset', help="'digits', a TFDS name, an .npz file or a folder"
     )
-    one.add_argument('--seeds', type=_positive, help='of each network')
-    one.add_argument('--steps', type=_positive, help='of each run')
+    one.add_argument('--seeds', type=any_runs.positive, help='of each network')
+    one.add_argument('--steps', type=any_runs.positive, help='of each run')
     one.add_argument('--depths', type=_depths, help='such as 20,56')
   train.add_argument(
     '--dry_run', action='store_true', help='print what it takes, and stop'
   )
   train.add_argument(
     '--parallel',
-    type=_positive,
+    type=any_runs.positive,
     help='runs at a time (default 1; of the digits, one for each core)',
   )
   train.add_argument(
     '--cpu_devices',
-    type=_positive,
+    type=any_runs.positive,
     default=1,
     help='without a GPU: devices that each run makes of the CPU',
   )
   whole.add_argument(
-    '--output', type=pathlib.Path, help='folder (default RUNS/report)'
+    '--output',
+    type=paths.argument('--output'),
+    help='folder (default RUNS/report)',
   )
   about = 'measure the layer responses of checkpoints (Fig. 7)'
   layers = add('responses', _responses, about)
   layers.add_argument(
-    'checkpoints', type=pathlib.Path, nargs='+', help='SERIES/STEP'
+    'checkpoints',
+    type=paths.argument('checkpoints'),
+    nargs='+',
+    help='SERIES/STEP',
   )
-  layers.add_argument('--output', type=pathlib.Path, help='a JSON file')
   layers.add_argument(
-    '--figure', type=pathlib.Path, help='draw FIGURE.png and FIGURE.svg'
+    '--output', type=paths.argument('--output'), help='a JSON file'
+  )
+  layers.add_argument(
+    '--figure',
+    type=paths.argument('--figure'),
+    help='draw FIGURE.png and FIGURE.svg',
   )
   layers.add_argument(
     '--trust_data',
     action='store_true',
     help='take the TFDS set and folder that a checkpoint names',
   )
+  any_runs.add_commands(add)
   for field in dataclasses.fields(responses.Definition):
     layers.add_argument(
       f'--{field.name}',
       type=type(field.default),
       default=field.default,
       choices=get_args(field.type) or None,
+      help=f'{_LAYERS[field.name]} (default {field.default})',
     )
   return parser
 

@@ -9,14 +9,13 @@ from typing import Any
 import ml_collections
 
 from resnet_jax import models
-from resnet_jax.config import durations
+from resnet_jax.config import durations, shipped
 from resnet_jax.config.file import load_config
-from resnet_jax.errors import UserError
 from resnet_jax.paper import datasets
 
 # Where runs are kept unless --runs says otherwise.
 RUNS = pathlib.Path('runs', 'paper')
-CONFIGS = pathlib.Path(__file__).parents[2] / 'configs'
+CONFIGS = shipped.folder()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,16 +178,7 @@ def expand(member: Member, scale: Scale) -> list[Run]:
 def _load(
   config: str, overrides: Iterable[tuple[str, Any]]
 ) -> ml_collections.ConfigDict:
-  """The config file of this name, with fields set.
-
-  Raises:
-    UserError: it is not there, as where only the package was installed.
-  """
-  if not CONFIGS.is_dir():
-    raise UserError(
-      f'the config files are not beside the package, in {CONFIGS}; run the '
-      f'paper from a clone of the repository, or install it with pip -e'
-    )
+  """The config file of this name, with fields set."""
   content = load_config(str(CONFIGS / f'{config}.py'))
   content.update_from_flattened_dict(dict(overrides))
   return content

@@ -10,8 +10,9 @@ from typing import Any
 
 import jax
 
-from resnet_jax.console import clock_face, console
+from resnet_jax.console import clock_face, console, rate
 from resnet_jax.runs import history
+from resnet_jax.runs.hook import Hook
 
 _log = logging.getLogger('resnet_jax')
 
@@ -61,6 +62,7 @@ class Reporter:
     batch_size: Examples of one step, over all devices.
     clock: The clock of the loop.
     tensorboard: Whether to write events.
+    hook: Called with each record, too, on the first host.
   """
 
   def __init__(
@@ -72,12 +74,16 @@ class Reporter:
     batch_size: int,
     clock: Clock,
     tensorboard: bool,
+    hook: Hook = lambda record: None,
   ) -> None:
-    self._first_step = first_step
     self._steps = steps
     self._batch_size = batch_size
     self._clock = clock
+    self._hook = hook
     self._shown = time.monotonic()
+    # Steps, and seconds of training and of its wait for input, at the last
+    # record. The first step of a run is compiled with, and does not count.
+    self._mark = (first_step + 1, 0.0, 0.0)
     self._jsonl = self._events = None
     if jax.process_index() == 0:
       self._jsonl = history.open_metrics(workdir, first_step)
@@ -86,6 +92,8 @@ class Reporter:
   def train(self, step: int, values: dict[str, float]) -> None:
     """Records training since the last record, and shows it."""
     values = values | self._rates(step)
+    now = self._clock.training(), self._clock.seconds['input']
+    self._mark = (step, *now)
     self._record(step, 'train', values)
     self._show(step, values)
 
@@ -121,19 +129,21 @@ class Reporter:
       record = {'step': step, 'split': split} | values
       self._jsonl.write(json.dumps(record) + '\n')
       self._jsonl.flush()
+    if jax.process_index() == 0:
+      self._hook({'step': step, 'split': split} | values)
     if self._events:
       named = {f'{split}/{name}': value for name, value in values.items()}
       self._events.write_scalars(step, named)
 
   def _rates(self, step: int) -> dict[str, float]:
-    # The first step of a run is compiled with, and has no share in the rate.
-    done = step - self._first_step - 1
-    seconds = self._clock.training()
+    """The rate since the last record, and what is left at this rate."""
+    mark, training, waiting = self._mark
+    done, seconds = step - mark, self._clock.training() - training
     if done < 1 or seconds <= 0:
       return {}
     return {
       'images_per_second': done * self._batch_size / seconds,
-      'input_wait': self._clock.seconds['input'] / seconds,
+      'input_wait': (self._clock.seconds['input'] - waiting) / seconds,
       'seconds_left': (self._steps - step) * seconds / done,
     }
 
@@ -146,7 +156,7 @@ class Reporter:
     ]
     if 'images_per_second' in values:
       parts += [
-        f'{values["images_per_second"]:,.0f} img/s',
+        f'{rate(values["images_per_second"])} img/s',
         f'{100 * values["input_wait"]:.0f} % waiting for input',
         f'{clock_face(values["seconds_left"])} left',
       ]

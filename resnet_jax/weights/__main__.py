@@ -9,7 +9,7 @@ import argparse
 import pathlib
 from collections.abc import Sequence
 
-from resnet_jax import models
+from resnet_jax import models, paths
 from resnet_jax.console import start_logging
 from resnet_jax.data.normalization import Normalization
 from resnet_jax.errors import UserError
@@ -34,9 +34,9 @@ def run(argv: Sequence[str] | None = None) -> None:
   Raises:
     SystemExit: with the exit code, see `shell`.
   """
-  options = _parser().parse_args(argv)
-  start_logging()
   with shell():
+    options = _parser().parse_args(argv)
+    start_logging()
     options.command(options)
 
 
@@ -147,13 +147,20 @@ def _parser() -> argparse.ArgumentParser:
   show = commands.add_parser(
     'show', help='name the network that weights belong to'
   )
-  show.add_argument('file', type=pathlib.Path, metavar='FILE', help=file_help)
+  show.add_argument(
+    'file', type=paths.argument('file'), metavar='FILE', help=file_help
+  )
   show.set_defaults(command=_show)
 
   take = commands.add_parser('import', help='write weights as a checkpoint')
-  take.add_argument('file', type=pathlib.Path, metavar='FILE', help=file_help)
   take.add_argument(
-    'folder', type=pathlib.Path, metavar='DIR', help='the checkpoint is DIR/0'
+    'file', type=paths.argument('file'), metavar='FILE', help=file_help
+  )
+  take.add_argument(
+    'folder',
+    type=paths.argument('folder'),
+    metavar='DIR',
+    help='the checkpoint is DIR/0',
   )
   take.add_argument(
     '--network',
@@ -191,18 +198,21 @@ def _parser() -> argparse.ArgumentParser:
   give = commands.add_parser('export', help='write a checkpoint as weights')
   give.add_argument(
     'checkpoint',
-    type=pathlib.Path,
+    type=paths.argument('checkpoint'),
     metavar='CHECKPOINT',
     help='folder SERIES/STEP, or a file of weights',
   )
   give.add_argument(
-    'file', type=pathlib.Path, metavar='FILE.safetensors', help='to write'
+    'file',
+    type=paths.argument('file'),
+    metavar='FILE.safetensors',
+    help='to write',
   )
   give.set_defaults(command=_export)
   for command in (take, give):
     command.add_argument(
       '--classes',
-      type=pathlib.Path,
+      type=paths.argument('--classes'),
       metavar='FILE',
       help='names of the classes, one a line in the order of the labels',
     )

@@ -3,6 +3,7 @@
 import json
 import random
 import signal
+import threading
 import time
 
 import numpy as np
@@ -64,8 +65,11 @@ def wait_for(process, path, pattern):
 
 
 def kill(process):
+  """Kills a process that is alive, and sees that it died of it."""
+  assert process.poll() is None, process.communicate()
   process.send_signal(signal.SIGKILL)
   process.communicate()
+  assert process.returncode == -signal.SIGKILL
 
 
 def test_killed_at_a_random_moment_after_a_save(tmp_path, digits_npz, uncut):
@@ -97,10 +101,24 @@ def test_killed_during_a_save(tmp_path, digits_npz, uncut):
 @pytest.mark.slow
 def test_killed_again_and_again_anywhere(tmp_path, digits_npz, uncut):
   words = arguments(digits_npz, tmp_path)
+  hits = 0
   for _ in range(6):
     process = command.start(*words)
-    time.sleep(random.uniform(2, 12))
-    kill(process)
+    lines = []
+    reader = threading.Thread(target=lines.extend, args=(process.stdout,))
+    reader.start()
+    while not any('compiling' in line for line in lines):
+      assert process.poll() is None, lines
+      time.sleep(0.01)
+    time.sleep(random.uniform(0, 1.5))
+    if process.poll() is None:
+      hits += 1
+    process.kill()
+    reader.join()
+    process.wait()
+    if (tmp_path / 'results.json').exists():
+      break
+  assert hits  # at least one kill met a process that was training
   command.run_well(*words)
   assert_same_end(tmp_path, uncut)
 
