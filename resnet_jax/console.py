@@ -176,7 +176,7 @@ def _process_index() -> int:
   try:
     return jax.process_index()  # the first question to the devices
   except (RuntimeError, AssertionError) as e:
-    wanted = jax.config.read('jax_platforms')
+    wanted = jax.config.jax_platforms  # type: ignore[attr-defined]
     if not wanted:
       raise
     raise UserError(
