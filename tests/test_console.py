@@ -10,7 +10,7 @@ import pytest
 import rich.console
 
 from resnet_jax import console
-from resnet_jax.runs import telemetry
+from resnet_jax.runs import history, telemetry
 
 VALUES = {'loss': 0.1234, 'error': 0.0512, 'learning_rate': 0.1}
 
@@ -128,7 +128,7 @@ def test_records_have_the_rate_since_the_last_record(tmp_path, monkeypatch):
   clock.seconds['input'] += 100
   reporter.train(201, VALUES)
   reporter.close()
-  first, fast, slow = telemetry.read_metrics(tmp_path)
+  first, fast, slow = history.read_metrics(tmp_path)
   assert 'images_per_second' not in first
   assert fast['images_per_second'] == pytest.approx(100)
   assert fast['input_wait'] == pytest.approx(0.1)

@@ -18,7 +18,7 @@ from resnet_jax.errors import UserError
 from resnet_jax.paper import canvas, markdown
 from resnet_jax.paper.results import Score, number, reading
 from resnet_jax.runs import curves
-from resnet_jax.runs.telemetry import read_metrics
+from resnet_jax.runs.history import read_metrics
 
 # Fields that do not tell two networks or recipes apart.
 _SAME = ('seed', 'run.', 'dataset.data_dir', 'dataset.mean_file')

@@ -25,7 +25,7 @@ from resnet_jax.config.file import (
 )
 from resnet_jax.errors import UserError
 from resnet_jax.paper.processes import Processes, locked
-from resnet_jax.runs import telemetry
+from resnet_jax.runs import history
 from resnet_jax.runs.workdir import make_workdir
 
 
@@ -155,5 +155,5 @@ def _repetition(
 
 
 def _step(one: Repetition) -> int:
-  records = telemetry.read_metrics(one.folder)
+  records = history.read_metrics(one.folder)
   return records[-1]['step'] if records else 0

@@ -3,7 +3,7 @@
 import pytest
 
 from resnet_jax.errors import UserError
-from resnet_jax.runs import hook, telemetry
+from resnet_jax.runs import history, hook, telemetry
 from tests import command
 
 MODULE = """
@@ -50,7 +50,7 @@ def test_it_gets_what_is_recorded(module, tmp_path):
   one.close()
   got = __import__(module).got
   assert got[0] == (3, str(tmp_path))
-  assert got[1:] == telemetry.read_metrics(tmp_path)
+  assert got[1:] == history.read_metrics(tmp_path)
 
 
 def test_its_failure_is_a_warning(module, tmp_path, caplog):
@@ -59,7 +59,7 @@ def test_its_failure_is_a_warning(module, tmp_path, caplog):
   one.train(1, VALUES)
   one.train(2, VALUES)
   one.close()
-  assert len(telemetry.read_metrics(tmp_path)) == 2
+  assert len(history.read_metrics(tmp_path)) == 2
   assert caplog.text.count('ZeroDivisionError') == 1
 
 
