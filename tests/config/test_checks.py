@@ -12,7 +12,7 @@ def test_seeds_that_would_be_cut(seed):
   config = load_config('digits_resnet20')
   config.seed = seed
   checks.check(config)  # a run of before may have it, and be tested
-  with pytest.raises(UserError, match='config.seed is .* at most 2147483647'):
+  with pytest.raises(UserError, match=r'config.seed is .* at most 2147483647'):
     checks.check_seed(config)
 
 
