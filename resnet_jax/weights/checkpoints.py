@@ -67,6 +67,7 @@ def read_file(
       number of class names is wrong or one is blank.
   """
   arrays = files.read(path)
+  metadata.check(path, arrays)
   noted = metadata.Noted.of_file(path)
   try:
     found = architecture.detect(arrays, network=network)
@@ -197,6 +198,7 @@ def export_checkpoint(
     pixels,
     class_names,
     antialias=restore.antialias(found),
+    arrays=arrays,
   )
   files.write_safetensors(file, arrays, noted)
   for departure in convert.departures(model):

@@ -10,7 +10,11 @@ import numpy as np
 
 from resnet_jax.data.normalization import Normalization
 from resnet_jax.errors import UserError
+from resnet_jax.runs.meta import hash_json, hashes_of
 from resnet_jax.weights import files
+
+
+_DIGEST = 'digest'
 
 
 def write(
@@ -19,14 +23,16 @@ def write(
   class_names: Sequence[str] | None,
   *,
   antialias: bool,
+  arrays: Mapping[str, np.ndarray],
 ) -> dict[str, str]:
-  """The strings, each JSON.
+  """The strings, each JSON but the last, a hash of the others and the arrays.
 
   Args:
     model: Name and fields of the network.
     pixels: `mean` and `std` of pixels; those not of three colours are left out.
     class_names: The classes in the order of their labels.
     antialias: Whether pictures were smoothed when they were scaled down.
+    arrays: The weights; the format itself has no checksum.
   """
   found = {
     'format': 'pt',  # PyTorch's libraries require it
@@ -38,7 +44,27 @@ def write(
   for key, x in pixels.items():
     if x is not None and x.shape[-1:] == (3,):
       found[key] = json.dumps(x.tolist())
-  return found
+  return found | {_DIGEST: _digest(found, arrays)}
+
+
+def check(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
+  """Refuses a file of ours that no longer holds what was written.
+
+  Args:
+    path: The file; one without our hash passes.
+    arrays: What was read from it.
+
+  Raises:
+    UserError: it is damaged, or another program has changed it.
+  """
+  found = files.read_metadata(path)
+  written = found.pop(_DIGEST, None)
+  if written is not None and written != _digest(found, arrays):
+    raise UserError(
+      f'{path} does not hold what was exported: it is damaged, or another '
+      f'program has changed it. Copy or export it anew; if the change was '
+      f'meant, take {_DIGEST!r} out of its metadata'
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +110,12 @@ class Noted:
       # The metadata of another program.
       return cls({}, None, None)
     return cls(overrides, pixels, labels, noted.get('antialias', True) is True)
+
+
+def _digest(
+  metadata: Mapping[str, str], arrays: Mapping[str, np.ndarray]
+) -> str:
+  return hash_json({'metadata': dict(metadata), 'arrays': hashes_of(arrays)})
 
 
 def _normalization(mean: Any, std: Any) -> Normalization:
