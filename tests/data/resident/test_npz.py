@@ -18,7 +18,7 @@ import pytest
 
 from resnet_jax.data.resident.sources import from_npz
 from resnet_jax.errors import UserError
-from tests.data.damage import damaged
+from tests.damaged import damaged
 
 SEEDS = 300
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from resnet_jax.data.streamed import pillow
-from tests.data.damage import damaged
+from tests.damaged import damaged
 from tests.data.streamed import formats
 
 pytest.importorskip('tensorflow')
