@@ -13,7 +13,6 @@ from resnet_jax.errors import UserError
 from resnet_jax.runs.meta import hash_json, hashes_of
 from resnet_jax.weights import files
 
-
 _DIGEST = 'digest'
 
 
