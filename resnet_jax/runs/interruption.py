@@ -1,6 +1,7 @@
 """Stopping a run so that it can go on: signals, and when to save."""
 
 import logging
+import os
 import signal
 import time
 
@@ -36,9 +37,15 @@ class StopSignals:
 
   def _note(self, number: int, _: object) -> None:
     self.number = number
-    for n, handler in self._old.items():
-      signal.signal(n, handler)
+    # Not the old handlers yet: a thread that ends the command by them (see
+    # signals.py) may still be on its way to this first signal.
+    for n in self._old:
+      signal.signal(n, self._end_now)
     _log.warning('%s: saving, then stopping', signal.Signals(number).name)
+
+  def _end_now(self, number: int, _: object) -> None:
+    signal.signal(number, self._old[number])
+    os.kill(os.getpid(), number)
 
 
 class Cadence:
