@@ -17,8 +17,8 @@ slow, long = pytest.mark.slow, pytest.mark.long
 CASES = (
   pytest.param(4, 8, 5),
   pytest.param(4, 8, 50, marks=slow),
-  pytest.param(4, 4, 50, marks=slow),
-  pytest.param(4, 0, 50, marks=slow),
+  pytest.param(4, 4, 50, marks=long),
+  pytest.param(4, 0, 50, marks=long),
   pytest.param(2, 4, 50, marks=long),
   pytest.param(2, 8, 50, marks=long),
   pytest.param(2, 0, 50, marks=long),

@@ -68,7 +68,7 @@ def installed(tmp_path_factory):
   return python.parent
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
   'name',
   ['cifar_resnet56', 'configs/cifar_resnet56.py', 'mine.py', 'python -m'],
@@ -93,7 +93,7 @@ def test_the_command_works_outside_of_the_repository(name, installed, tmp_path):
   assert result.stderr.startswith('error: config.batch_size is 0')
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_has_the_others(installed, tmp_path):
   environment = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
   for name in ('predict', 'weights', 'paper'):

@@ -111,9 +111,14 @@ MOMENTS = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize('moment', MOMENTS)
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+  'number',
+  [
+    pytest.param(signal.SIGINT, marks=pytest.mark.long),
+    pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+  ],
+)
 def test_a_signal_outside_of_the_loop(
   moment, number, digits_npz, files, tmp_path
 ):

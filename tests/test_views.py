@@ -18,7 +18,7 @@ NETS = [
   pytest.param(
     'resnet18',
     {'stem_pool': 'padded', 'shortcut': 'B'},
-    marks=pytest.mark.slow,
+    marks=pytest.mark.long,
   ),
   ('cifar_resnet8', {'remat': True}),
 ]

@@ -44,7 +44,7 @@ class StopSignals:
     _log.warning('%s: saving, then stopping', signal.Signals(number).name)
 
   def _end_now(self, number: int, _: object) -> None:
-    signal.signal(number, self._old[number])
+    signal.signal(number, self._old[signal.Signals(number)])
     os.kill(os.getpid(), number)
 
 

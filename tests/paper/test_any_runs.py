@@ -133,7 +133,7 @@ def test_results_of_another_config_are_not_taken(tmp_path):
   assert one.is_done()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_repeat_trains_what_is_missing(digits_npz, tmp_path):
   fields = [word.removeprefix('--config.') for word in command.TINY[1:]]
   fields += [

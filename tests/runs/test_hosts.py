@@ -14,6 +14,8 @@ from resnet_jax.runs import checkpoint, history, hosts, lock
 from tests import command
 from tests.data.streamed.pictures import SMALL, write_folder
 
+LONG = pytest.mark.long
+
 
 def free_port():
   with socket.socket() as s:
@@ -60,8 +62,13 @@ def pictures(tmp_path):
   return (*SMALL, f'--config.dataset.folder={folder}', dense), 12
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('kind', ['digits', 'pictures'])
+@pytest.mark.parametrize(
+  'kind',
+  [
+    pytest.param('digits', marks=pytest.mark.slow),
+    pytest.param('pictures', marks=LONG),
+  ],
+)
 def test_two_hosts_of_two_devices_are_one_of_four(tmp_path, request, kind):
   words, steps = request.getfixturevalue(kind)
   words = (*words, '--config.model.dtype=float64')
@@ -84,14 +91,17 @@ def test_two_hosts_of_two_devices_are_one_of_four(tmp_path, request, kind):
   assert errors[0] == errors[1]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
   ('differs', 'telling'),
   [
-    ('seed', 'config.seed is 1 there and 0 on host 0'),
-    ('data', 'the fingerprint of the data is'),
-    ('lock', 'is in use by process'),
-    ('no data', 'host 1 of 2: '),
+    pytest.param(
+      'seed',
+      'config.seed is 1 there and 0 on host 0',
+      marks=pytest.mark.slow,
+    ),
+    pytest.param('data', 'the fingerprint of the data is', marks=LONG),
+    pytest.param('lock', 'is in use by process', marks=LONG),
+    pytest.param('no data', 'host 1 of 2: ', marks=LONG),
   ],
 )
 def test_hosts_that_differ_do_not_train(tmp_path, digits_npz, differs, telling):

@@ -61,7 +61,7 @@ def assert_same_logits(net, shape):
     assert error < limit
 
 
-slow = pytest.mark.slow
+slow, long = pytest.mark.slow, pytest.mark.long
 
 
 @pytest.mark.parametrize(
@@ -70,10 +70,10 @@ slow = pytest.mark.slow
     pytest.param('resnet18', (2, 65, 97, 3), marks=slow),
     pytest.param('resnet34', (1, 65, 97, 3), marks=slow),
     ('resnet50', (1, 65, 97, 3)),
-    pytest.param('resnet101', (2, 65, 97, 3), marks=slow),
-    pytest.param('resnet152', (1, 97, 64, 3), marks=slow),
+    pytest.param('resnet101', (2, 65, 97, 3), marks=long),
+    pytest.param('resnet152', (1, 97, 64, 3), marks=long),
     ('resnet18', (1, 224, 224, 3)),
-    pytest.param('resnet50', (1, 224, 224, 3), marks=slow),
+    pytest.param('resnet50', (1, 224, 224, 3), marks=long),
   ],
 )
 def test_logits_are_torchvisions(name, shape):
