@@ -16,7 +16,7 @@ slow, long = pytest.mark.slow, pytest.mark.long
 # groups of 8 span two of 4 devices; one group of all 16 spans all.
 CASES = (
   pytest.param(4, 8, 5),
-  pytest.param(4, 8, 50, marks=slow),
+  pytest.param(4, 8, 50, marks=long),
   pytest.param(4, 4, 50, marks=long),
   pytest.param(4, 0, 50, marks=long),
   pytest.param(2, 4, 50, marks=long),

@@ -33,7 +33,7 @@ def test_a_subject_that_cannot_be_made_says_why():
     facts(MAKER, 'broken')
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_training_and_evaluation_of_the_smallest_network(tmp_path, capsys):
   pytest.importorskip('matplotlib')
   file, chart = tmp_path / 'speed.json', tmp_path / 'speed.png'

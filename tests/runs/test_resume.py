@@ -116,6 +116,8 @@ def test_killed_again_and_again_anywhere(tmp_path, digits_npz, uncut):
     process.kill()
     reader.join()
     process.wait()
+    process.stdout.close()
+    process.stderr.close()
     if (tmp_path / 'results.json').exists():
       break
   assert hits  # at least one kill met a process that was training
