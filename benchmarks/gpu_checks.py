@@ -11,7 +11,6 @@ the gradient with its weight decay.
 """
 
 import dataclasses
-import json
 import pathlib
 import signal
 import subprocess
@@ -211,11 +210,11 @@ def _has_content(file: pathlib.Path) -> bool:
 
 def _losses(workdir: pathlib.Path, steps: int) -> list[float]:
   """The training losses of the records up to `steps`."""
-  lines = (workdir / 'metrics.jsonl').read_text().splitlines()
-  records = [json.loads(line) for line in lines]
+  from resnet_jax.runs.history import read_metrics
+
   return [
     record['loss']
-    for record in records
+    for record in read_metrics(workdir)
     if record['split'] == 'train' and record['step'] <= steps
   ]
 

@@ -1,5 +1,7 @@
-"""Saving goes by steps, or by minutes since the last save."""
+"""Saving goes by steps, by minutes since the last save, or by a signal."""
 
+import os
+import signal
 import time
 
 import ml_collections
@@ -7,7 +9,7 @@ import pytest
 
 from resnet_jax.config.file import load_config
 from resnet_jax.config.plan import make_plan
-from resnet_jax.runs.interruption import Cadence
+from resnet_jax.runs.interruption import Cadence, StopSignals
 
 
 def cadence(every) -> Cadence:
@@ -46,3 +48,15 @@ def test_steps_do_not_go_by_time(monkeypatch):
   now[0] = 1e6
   saves = [done for done in range(1, 16) if one.decide(done, 0)[0]]
   assert saves == [5, 10, 15]
+
+
+def test_the_first_signal_is_the_loops_alone():
+  # A thread of signals.py ends the command where it finds the old handler.
+  old = signal.getsignal(signal.SIGTERM)
+  with StopSignals() as signals:
+    os.kill(os.getpid(), signal.SIGTERM)
+    while not signals.number:
+      time.sleep(0.001)
+    assert signals.number == signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) not in (old, signal.SIG_DFL)
+  assert signal.getsignal(signal.SIGTERM) == old
