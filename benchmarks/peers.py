@@ -7,8 +7,6 @@ are in torch_cifar.py. They run in channels-last layout, eager or compiled by
 """
 
 import contextlib
-import importlib
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,11 +17,11 @@ from benchmarks import memory
 from benchmarks.cases import Case, config_of
 from benchmarks.rounds import Unavailable, Work, nothing
 from benchmarks.torch_cifar import CifarNet, ShortcutA
+from benchmarks.torchvision_modules import import_torchvision
 from resnet_jax.config.plan import create_model
 from resnet_jax.models.resnet import ResNet
 
 _CLASSES = {True: 10, False: 1000}
-_libraries: list[torch.library.Library] = []
 
 
 def training(case: Case) -> tuple[Work, dict[str, Any]]:
@@ -110,7 +108,7 @@ def network(case: Case) -> torch.nn.Module:
 
 
 def _torchvision_resnet(ours: ResNet) -> torch.nn.Module:
-  models = _torchvision().models
+  models = import_torchvision().models
   blocks = models.resnet
   block = blocks.Bottleneck if ours.bottleneck else blocks.BasicBlock
   net = blocks.ResNet(block, list(ours.stage_sizes))
@@ -124,22 +122,6 @@ def _torchvision_resnet(ours: ResNet) -> torch.nn.Module:
   if ours.shortcut not in (None, 'A', 'B'):
     raise Unavailable(f'torchvision has no shortcut {ours.shortcut}')
   return net
-
-
-def _torchvision() -> Any:
-  """torchvision, also where its compiled part is of another PyTorch."""
-  try:
-    return importlib.import_module('torchvision')
-  except RuntimeError:
-    # Its import looks for two operators, which these networks do not use.
-    library = torch.library.Library('torchvision', 'DEF')
-    _libraries.append(library)  # operators go when their library does
-    signature = '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor'
-    for name in ('nms', 'qnms'):
-      library.define(name + signature)
-    for module in [m for m in sys.modules if m.split('.')[0] == 'torchvision']:
-      del sys.modules[module]
-    return importlib.import_module('torchvision')
 
 
 def _training_step(case: Case) -> Callable[[], None]:

@@ -24,8 +24,9 @@ os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
 if os.environ.get('RESNET_JAX_NEEDS_TORCH'):
   # Tests against PyTorch skip without it: where it is to be had, as in CI, its
   # lack ends all tests here.
-  import torch  # noqa: F401
-  import torchvision  # noqa: F401
+  from benchmarks.torchvision_modules import import_torchvision
+
+  import_torchvision()
 
 
 @pytest.fixture(scope='session', autouse=True)

@@ -1,31 +1,19 @@
 """PyTorch's networks, whose weights are taken in; skips without PyTorch."""
 
-import sys
-
 import pytest
 
+from benchmarks.torchvision_modules import import_torchvision
 from resnet_jax import models, weights
 
 torch = pytest.importorskip('torch')
 
 
-OPERATORS = []  # keeps declarations alive, which end with their object
-
-
 def torchvision_net(name, **fields):
   """One of torchvision's networks in eval mode, with random weights."""
   try:
-    torchvision = pytest.importorskip('torchvision')
-  except RuntimeError:
-    # Its compiled part does not fit this PyTorch: declare the two operators
-    # that its import looks for, which resnets do not use.
-    OPERATORS.append(torch.library.Library('torchvision', 'DEF'))
-    signature = '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor'
-    for name_of_operator in ('nms', 'qnms'):
-      OPERATORS[0].define(name_of_operator + signature)
-    for module in [m for m in sys.modules if m.split('.')[0] == 'torchvision']:
-      del sys.modules[module]
-    torchvision = pytest.importorskip('torchvision')
+    torchvision = import_torchvision()
+  except ImportError as e:
+    pytest.skip(str(e))
   with torch.device('meta'):  # its own initialization takes a while
     net = getattr(torchvision.models, name)(weights=None, **fields)
   return randomize(net.to_empty(device='cpu'))

@@ -43,8 +43,9 @@ def test_a_v1_network_stays_one(file, tmp_path):
   """The metadata are what the export writes."""
   path = tmp_path / 'x.safetensors'
   model = {'name': 'resnet50', 'shortcut': 'B', 'version': 'v1'}
-  noted = metadata.write(model, {}, None, antialias=True)
-  weights.write_safetensors(path, weights.read(file[0]), noted)
+  arrays = weights.read(file[0])
+  noted = metadata.write(model, {}, None, antialias=True, arrays=arrays)
+  weights.write_safetensors(path, arrays, noted)
   assert weights.load(path).model.version == 'v1'
 
 
