@@ -1,4 +1,4 @@
-"""The scaling estimate is its arithmetic, and the measurement counts devices."""
+"""The estimate is its arithmetic, and the measurement counts devices."""
 
 import json
 import subprocess
@@ -46,7 +46,7 @@ def test_many_hosts_take_a_tree_where_hops_cost_more_than_bytes():
 
 
 def test_what_computation_does_not_cover_is_waited_for():
-  # Steps of 1 s; a message leaves at 0.5 s and takes 0.3, one at 1 s takes 0.15.
+  # Steps of 1 s; a message of 0.3 s leaves at 0.5, one of 0.15 at the end.
   model = Model(10, 10, (0.2e9, 0.1e9), overlap=0.5)
   row = estimate.estimate(model, CLUSTER, 4)
   assert row.messages == pytest.approx(0.45)
