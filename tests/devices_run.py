@@ -52,7 +52,7 @@ def run(out: str) -> None:
   if config.model.dtype == 'float64':
     final = flatten(jax.device_get(state))
     results |= {f'state/{name}': x for name, x in final.items()}
-  results['batches'] = np.stack([batch(run, k) for k in range(_BATCHES)], 1)
+  results['batches'] = batches(run)
   split = run.evaluator.splits[-1]
   for size in _EVAL_BATCHES.value:
     config.run.eval_batch_size = size
@@ -62,17 +62,17 @@ def run(out: str) -> None:
   np.savez(out, **results)
 
 
-def batch(run: experiment.Experiment, k: int) -> np.ndarray:
-  """This host's images of step `k`, shares of the devices in their order."""
+def batches(run: experiment.Experiment) -> np.ndarray:
+  """This host's images, [examples, steps], of its devices in their order."""
   share = jax.pmap(
-    lambda common, share: run.feed.make_batch(
-      np.int32(k), common, share, run.normalization
+    lambda step, common, share: run.feed.make_batch(
+      step, common, share, run.normalization
     )[0],
-    in_axes=(None, 0),
+    in_axes=(None, None, 0),
     devices=jax.local_devices(),
   )
-  images = share(*run.feed.at(k))
-  return np.concatenate(jax.device_get(images))
+  steps = [share(np.int32(k), *run.feed.at(k)) for k in range(_BATCHES)]
+  return np.stack([np.concatenate(jax.device_get(x)) for x in steps], 1)
 
 
 if __name__ == '__main__':
