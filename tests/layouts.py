@@ -24,12 +24,11 @@ def digits(npz: pathlib.Path) -> tuple[str, ...]:
 
 
 def pictures(folder: pathlib.Path) -> tuple[str, ...]:
-  """The flags of a run on pictures of many sizes, tested at several scales."""
+  """The flags of a run on pictures of many sizes."""
   return (
     *SMALL,
     f'--config.dataset.folder={folder}',
     '--config.duration=50 steps',
-    '--config.test.views=dense',
   )
 
 
