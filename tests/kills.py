@@ -30,7 +30,7 @@ from tests import command
 
 # Seconds within which a host must follow another that was killed.
 FOLLOWS = 40
-STEPS = 120
+STEPS = 60
 
 
 @dataclasses.dataclass
