@@ -100,6 +100,7 @@ def _loop(trainer: 'Trainer') -> None:
         trainer.save(done)
       if stop:
         trainer.close()
+        agreement.meet()  # launchers may end all hosts when one has ended
         raise Interrupted(
           f'stopped by {signal.Signals(stop).name} at step {done:,} of '
           f'{plan.steps:,}; saved in {trainer.latest.folder / str(done)}. The '
