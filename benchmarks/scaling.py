@@ -34,6 +34,8 @@ from benchmarks.cases import PRECISIONS, Case, is_cifar, write_images
 from benchmarks.estimate import Cluster, Model, estimate
 from benchmarks.scaling_report import Measured
 from resnet_jax import main
+from resnet_jax.config import shipped
+from resnet_jax.hosts import cluster
 from resnet_jax.shell import shell
 
 # ResNet-50 in bfloat16 on one H200, from docs/performance.md, and the messages
@@ -45,7 +47,7 @@ _SHARE_ON_CPU = 16
 
 def run(argv: Sequence[str] | None = None) -> None:
   arguments, job = _arguments(argv)
-  cluster = Cluster(
+  assumed = Cluster(
     **{f.name: getattr(arguments, f.name) for f in dataclasses.fields(Cluster)}
   )
   with shell():
@@ -56,8 +58,8 @@ def run(argv: Sequence[str] | None = None) -> None:
         _MESSAGES,
         arguments.overlap,
       )
-      rows = [estimate(model, cluster, n) for n in arguments.counts]
-      scaling_report.show_estimate(rows, model, cluster)
+      rows = [estimate(model, assumed, n) for n in arguments.counts]
+      scaling_report.show_estimate(rows, model, assumed)
       content = [dataclasses.asdict(row) for row in rows]
     else:
       main.parse_flags(['', *job])
@@ -65,7 +67,7 @@ def run(argv: Sequence[str] | None = None) -> None:
       if jax.process_index():
         return
       scaling_report.show_measured(
-        found, arguments.network, cluster, arguments.overlap
+        found, arguments.network, assumed, arguments.overlap
       )
       content = [dataclasses.asdict(row) for row in found]
     if arguments.json:
@@ -93,16 +95,27 @@ def _measure(arguments: argparse.Namespace) -> Iterator[Measured]:
             {'': w}, rounds=arguments.rounds, seconds=arguments.seconds
           )['']
         yield Measured(kind, 1, count, batch, tuple(rates))
-    if not flags.FLAGS.coordinator:
+    if not _several_hosts():
       return
     if not on_gpu:
       jax.config.update('jax_num_cpu_devices', most)
-    main._join_hosts()
+    main._join_hosts(shipped.common().get_config())
     hosts, devices = jax.process_count(), jax.device_count()
     for kind, batch in _batches(arguments.kinds, share, devices, most):
       case = Case(arguments.network, batch, arguments.precision, data)
       rates = _together(case, arguments.rounds, arguments.seconds)
       yield Measured(kind, hosts, devices, batch, tuple(rates))
+
+
+def _several_hosts() -> bool:
+  given = flags.FLAGS
+  place = cluster.find(
+    given.coordinator,
+    given.num_hosts,
+    given.host,
+    detect=given.cluster == 'auto',
+  )
+  return place is not None
 
 
 def _together(case: Case, turns: int, seconds: float) -> list[float]:

@@ -53,7 +53,10 @@ def start(
   if hosts > 1:
     job = [f'--coordinator=127.0.0.1:{free_port()}', f'--num_hosts={hosts}']
     own = [[*job, f'--host={i}'] for i in range(hosts)]
-  flag = f'--xla_force_host_platform_device_count={devices}'
+  variables = {
+    'XLA_FLAGS': f'--xla_force_host_platform_device_count={devices}',
+    'JAX_DISABLE_MOST_OPTIMIZATIONS': '1',  # the nets are tiny
+  }
   return [
     subprocess.Popen(
       [
@@ -64,7 +67,7 @@ def start(
         *more,
       ],
       cwd=command.ROOT,
-      env=os.environ | {'XLA_FLAGS': flag},
+      env=os.environ | variables,
       stdout=subprocess.PIPE,
       stderr=subprocess.STDOUT,
       text=True,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from resnet_jax.runs import checkpoint, history
-from tests import command, layouts
+from tests import layouts
 from tests.data.streamed.pictures import write_folder
 
 slow, long = pytest.mark.slow, pytest.mark.long
@@ -96,7 +96,9 @@ def test_a_run_goes_on_with_other_hosts(tmp_path, words, kind, sequence):
     '--config.run.checkpoint_every=60 minutes',
     '--config.duration=60 steps',
   )
-  command.run_well(*flags, f'--workdir={tmp_path}/one')
+  one = (*flags, f'--workdir={tmp_path}/one')
+  ((code, out),) = layouts.ended(layouts.start(one, hosts=1, devices=1))
+  assert code == 0, out
   workdir = tmp_path / 'many'
   stopped = []
   for hosts, devices in sequence:
