@@ -1,7 +1,6 @@
 """The records of a run: metrics.jsonl, TensorBoard events, progress lines."""
 
 import contextlib
-import json
 import logging
 import pathlib
 import time
@@ -127,7 +126,7 @@ class Reporter:
     if self._jsonl:
       history.check_there(self._jsonl)
       record = {'step': step, 'split': split} | values
-      self._jsonl.write(json.dumps(record) + '\n')
+      self._jsonl.write(history.line_of(record))
       self._jsonl.flush()
     if jax.process_index() == 0:
       self._hook({'step': step, 'split': split} | values)

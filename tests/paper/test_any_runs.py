@@ -7,6 +7,7 @@ import pytest
 from resnet_jax.config.file import load_config, to_json
 from resnet_jax.errors import UserError
 from resnet_jax.paper import __main__, compare, repeat
+from resnet_jax.runs.workdir import write_json
 from tests import command
 
 
@@ -15,7 +16,7 @@ def leave(folder, *, seed=0, error=0.1, finished=True, **fields):
   folder.mkdir(parents=True)
   config = load_config('digits_resnet20')
   config.update_from_flattened_dict({'seed': seed, **fields})
-  (folder / 'config.json').write_text(json.dumps(to_json(config)))
+  write_json(folder / 'config.json', to_json(config))
   records = [
     {'step': step, 'split': split, 'error': 2 * error / step}
     for step in (1, 2)
@@ -30,9 +31,10 @@ def leave(folder, *, seed=0, error=0.1, finished=True, **fields):
       'results': {'running': {'test': {**score, 'error': 0.9}}},
       'seconds': {'train': 3600, 'input': 1000},
       'data': 'fingerprint',
+      'step': 2,
     }
     content['results']['recomputed'] = {'test': score}
-    (folder / 'results.json').write_text(json.dumps(content))
+    write_json(folder / 'results.json', content)
 
 
 @pytest.fixture
