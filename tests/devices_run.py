@@ -17,6 +17,8 @@ from tests import command
 
 
 def main(npz: str, dtype: str, group: str, steps: str, out: str) -> None:
+  # Most of the time is XLA's optimizer, which nets this small do not need.
+  jax.config.update('jax_disable_most_optimizations', True)
   config = load_config(command.TINY[0].split('=')[1])
   config.dataset.npz = npz
   config.model.name = 'cifar_resnet8'
