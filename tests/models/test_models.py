@@ -113,9 +113,9 @@ def test_residual_and_shortcut_sample_the_same_grid(size, cls, version):
 
 
 def test_plain_is_residual_without_shortcuts():
-  residual, variables, images = init('cifar_resnet20')
-  plain = models.create('cifar_plain20')
-  assert shapes('cifar_plain20') == shapes('cifar_resnet20')
+  residual, variables, images = init('cifar_resnet8')
+  plain = models.create('cifar_plain8')
+  assert shapes('cifar_plain8') == shapes('cifar_resnet8')
   assert not np.allclose(
     *(jax.jit(net.apply)(variables, images) for net in (plain, residual))
   )
@@ -208,7 +208,7 @@ def test_zero_init_touches_the_last_scale_of_each_block_alone():
 
 
 def test_bfloat16_computes_and_keeps_float32():
-  model, variables, images = init('cifar_resnet20', (8, 8, 8, 3))
+  model, variables, images = init('cifar_resnet8', (8, 8, 8, 3))
   half = model.clone(dtype=jnp.bfloat16, bn_group_size=0)
   logits, updates = jax.eval_shape(
     functools.partial(half.apply, train=True, mutable=['batch_stats']),
