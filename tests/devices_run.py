@@ -4,6 +4,7 @@ python -m tests.devices_run DIGITS.npz DTYPE BN_GROUP_SIZE STEPS OUT.npz
 """
 
 import sys
+from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -42,22 +43,26 @@ def main(npz: str, dtype: str, group: str, steps: str, out: str) -> None:
   if dtype == 'float64':
     final = flatten(jax.device_get(state))
     results |= {f'state/{name}': x for name, x in final.items()}
-  results['batches'] = np.stack([batch(run, k) for k in range(20)])
+  results['batches'] = batches(run, range(20))
   counts = run.evaluator(run.model, state.variables(), 'test')
   results['evaluation'] = np.array([counts.examples, counts.wrong])
   np.savez(out, **results)
 
 
-def batch(run: experiment.Experiment, k: int) -> np.ndarray:
-  """The images of step `k`, shares of the devices in their order."""
+def batches(run: experiment.Experiment, steps: Sequence[int]) -> np.ndarray:
+  """The images of `steps`, shares of the devices in their order."""
   share = jax.pmap(
-    lambda common, share: run.feed.make_batch(
-      np.int32(k), common, share, run.normalization
+    lambda step, common, share: run.feed.make_batch(
+      step, common, share, run.normalization
     )[0],
-    in_axes=(None, 0),
+    in_axes=(None, None, 0),
   )
-  images = share(*run.feed.at(k))
-  return np.concatenate(jax.device_get(images))
+  return np.stack(
+    [
+      np.concatenate(jax.device_get(share(np.int32(k), *run.feed.at(k))))
+      for k in steps
+    ]
+  )
 
 
 if __name__ == '__main__':
