@@ -1,6 +1,7 @@
 """Every command ends alike: by an error, a signal, or for want of a package."""
 
 import argparse
+import errno
 import signal
 import subprocess
 import sys
@@ -13,7 +14,9 @@ import pytest
 from absl import flags
 
 from resnet_jax import main, models, predict, weights
+from resnet_jax.errors import UserError
 from resnet_jax.paper import __main__ as paper
+from resnet_jax.shell import shell
 from resnet_jax.weights import __main__ as weights_command
 from tests import command
 
@@ -45,8 +48,8 @@ TOLD = {
   'SIGTERM': (143, 'interrupted by SIGTERM\n', ''),
   'SIGINT in a destructor': (130, 'interrupted by SIGINT\n', ''),
   'SIGTERM in C': (143, 'interrupted by SIGTERM\n', ''),
-  'missing': (1, 'error: ', 'nstall'),
-  'full disk': (1, 'error: ', 'No space left on device'),
+  'missing': (2, 'error: ', 'nstall'),
+  'full disk': (2, 'error: ', 'No space left on device'),
 }
 
 
@@ -145,6 +148,21 @@ def test_a_signal_outside_of_the_loop(
   assert 'Traceback' not in out
 
 
+@pytest.mark.parametrize(
+  ('error', 'code'),
+  [
+    (UserError('batch_size is 0'), 2),
+    (OSError(errno.ENOSPC, 'No space left on device'), 2),
+    (OSError(errno.ESTALE, 'Stale file handle'), 1),  # it may be back
+  ],
+)
+def test_launchers_know_what_to_start_again(error, code, capsys):
+  with pytest.raises(SystemExit) as end, shell():
+    raise error
+  assert end.value.code == code
+  assert capsys.readouterr().err.startswith('error: ')
+
+
 # Where there is a GPU, this asks for one of another maker.
 @pytest.mark.parametrize('platforms', ['cuda', 'gpu', 'nonsense'])
 @pytest.mark.parametrize('module', list(COMMANDS)[:3])  # not the paper's
@@ -156,7 +174,7 @@ def test_devices_that_are_not_there(module, platforms, files, tmp_path):
     [word.format(files=files, tmp_path=tmp_path) for word in arguments],
     platforms=wanted,
   )
-  assert result.returncode == 1
+  assert result.returncode == 2
   assert result.stderr.startswith(f'error: JAX_PLATFORMS={wanted} asks for')
   assert len(result.stderr.strip().splitlines()) == 1
 
