@@ -16,8 +16,8 @@ class DamagedError(UserError):
 
   def __init__(self, file: pathlib.Path, reason: str) -> None:
     super().__init__(
-      f'{file} {reason}; delete it, and `run` makes it anew from the last '
-      f'checkpoint'
+      f'{file} {reason}; delete it, and the command that made it makes it anew '
+      f'from the last checkpoint'
     )
     self._file = file
 

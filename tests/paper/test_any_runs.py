@@ -65,6 +65,27 @@ def test_a_row_for_each_set_of_seeds(runs):
   assert '50.00' in high
 
 
+def test_the_training_error_is_of_the_last_step(runs):
+  """And not of an earlier one, where the end of the records is lost."""
+  file = runs / 'low0' / 'metrics.jsonl'
+  lines = file.read_text().splitlines()
+  kept = [line for line in lines if json.loads(line)['step'] < 2]
+  file.write_text('\n'.join(kept) + '\n')
+  (run,) = compare.find([runs / 'low0'])
+  assert run.train_error is None and run.scores['test'].error == 0.1
+  # A run that is still training has no last step yet.
+  (cut,) = compare.find([runs / 'cut'])
+  assert cut.train_error == pytest.approx(10)
+
+
+@pytest.mark.parametrize('name', ['config.json', 'results.json'])
+def test_an_edited_file_is_refused(runs, name):
+  file = runs / 'low0' / name
+  file.write_text(file.read_text().replace('0.1', '0.2'))
+  with pytest.raises(UserError, match=f'low0/{name} cannot be read .its hash'):
+    compare.find([runs])
+
+
 def test_one_picture(runs, tmp_path):
   compare.draw(compare.find([runs / 'low0', runs / 'high']), runs / 'picture')
   for suffix in ('png', 'svg'):
@@ -74,8 +95,8 @@ def test_one_picture(runs, tmp_path):
 @pytest.mark.parametrize(
   ('words', 'code', 'telling'),
   [
-    (['{runs}/no run'], 1, 'no folder of a run'),
-    (['{runs}', '--figure={runs}/nowhere/x'], 1, 'make it first'),
+    (['{runs}/no run'], 2, 'no folder of a run'),
+    (['{runs}', '--figure={runs}/nowhere/x'], 2, 'make it first'),
     (['{runs}', '--figure={runs}/x'], 0, 'x.png and .svg'),
   ],
 )
