@@ -124,7 +124,7 @@ def _judge_look(right: Look, found: Look) -> tuple[str, str]:
     less = True
     if now and now[0] >= step:
       return 'lie', f'another checkpoint {series}'
-  if less and not any('damaged' in line for line in found.log):
+  if less and not _is_told(found.log):
     return 'lie', f'something is missing without a word: {found.log}'
   return ('left out', ' '.join(found.log)) if less else ('same', '')
 
@@ -213,9 +213,13 @@ def _judge_go_on(right: GoneOn, found: GoneOn) -> tuple[str, str]:
   whole = newest and found.best == right.best and found.records == expected
   if whole:
     return 'same', ''
-  if 'damaged' not in log:
+  if not _is_told(found.log):
     return 'lie', f'something is missing without a word: {log}'
   return 'left out', log
+
+
+def _is_told(log: list[str]) -> bool:
+  return any('damaged' in line or 'are lost' in line for line in log)
 
 
 def _is_part(records: list[Any], of: list[Any]) -> bool:

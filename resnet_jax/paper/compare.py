@@ -9,6 +9,7 @@ which it differs from the others.
 
 import dataclasses
 import json
+import logging
 import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -18,7 +19,9 @@ from resnet_jax.errors import UserError
 from resnet_jax.paper import canvas, markdown
 from resnet_jax.paper.results import Score, number, reading
 from resnet_jax.runs import curves
-from resnet_jax.runs.history import read_metrics
+from resnet_jax.runs.history import FILE, read_metrics
+
+_log = logging.getLogger('resnet_jax')
 
 # Fields that do not tell two networks or recipes apart.
 _SAME = ('seed', 'run.', 'dataset.data_dir', 'dataset.mean_file')
@@ -184,6 +187,14 @@ def _read(folder: pathlib.Path) -> Run:
       data, step = content['data'], content['step']
       config = fields(complete(content['config']))
   records = read_metrics(folder)
+  last = max([r['step'] for r in records if r['split'] == 'train'], default=0)
+  if step is not None and last < step:
+    _log.warning(
+      '%s: the run has %s steps, and the records behind step %s are lost',
+      folder / FILE,
+      f'{step:,}',
+      f'{last:,}',
+    )
   return Run(folder, config, data, records, scores, hours, step)
 
 

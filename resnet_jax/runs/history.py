@@ -42,14 +42,22 @@ def read_metrics(
   return [record for _, record in lines]
 
 
-def open_metrics(workdir: pathlib.Path, first_step: int) -> IO[str]:
+def open_metrics(
+  workdir: pathlib.Path, first_step: int, *, every: int | None = None
+) -> IO[str]:
   """The file of the records, to add to after `first_step`.
 
   Records after that step are from a session that was cut, and are dropped:
   they come again. A file with damaged lines is kept under another name.
+
+  Args:
+    workdir: The folder of the run.
+    first_step: The step that training goes on from.
+    every: Steps between two records of training; tells whether some are lost.
   """
   path = workdir / FILE
   lines, damaged = _read(path)
+  _warn_of_lost(path, [record for _, record in lines], first_step, every)
   kept = [line for line, record in lines if record['step'] <= first_step]
   if damaged or len(kept) < len(lines) or not _ends_a_line(path):
     # Written beside and moved, so that a kill leaves the old or the new.
@@ -153,6 +161,24 @@ def _read(
       elif line.strip():
         damaged.append(number)
   return lines, damaged
+
+
+def _warn_of_lost(
+  path: pathlib.Path,
+  records: list[dict[str, Any]],
+  step: int,
+  every: int | None,
+) -> None:
+  """Names the steps before `step` whose records are gone without a trace."""
+  before = [r['step'] for r in records if r['split'] == 'train']
+  last = max([s for s in before if s <= step], default=0)
+  if every and step - last >= every:
+    _log.warning(
+      '%s: the records of steps %s to %s are lost; those that come are added',
+      path,
+      f'{last + 1:,}',
+      f'{step:,}',
+    )
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:

@@ -61,6 +61,7 @@ class Reporter:
     batch_size: Examples of one step, over all devices.
     clock: The clock of the loop.
     tensorboard: Whether to write events.
+    every: Steps between two records of training.
     hook: Called with each record, too, on the first host.
   """
 
@@ -73,6 +74,7 @@ class Reporter:
     batch_size: int,
     clock: Clock,
     tensorboard: bool,
+    every: int | None = None,
     hook: Hook = lambda record: None,
   ) -> None:
     self._steps = steps
@@ -85,7 +87,7 @@ class Reporter:
     self._mark = (first_step + 1, 0.0, 0.0)
     self._jsonl = self._events = None
     if jax.process_index() == 0:
-      self._jsonl = history.open_metrics(workdir, first_step)
+      self._jsonl = history.open_metrics(workdir, first_step, every=every)
       self._events = _event_writer(workdir) if tensorboard else None
 
   def train(self, step: int, values: dict[str, float]) -> None:

@@ -65,7 +65,7 @@ def test_a_row_for_each_set_of_seeds(runs):
   assert '50.00' in high
 
 
-def test_the_training_error_is_of_the_last_step(runs):
+def test_the_training_error_is_of_the_last_step(runs, caplog):
   """And not of an earlier one, where the end of the records is lost."""
   file = runs / 'low0' / 'metrics.jsonl'
   lines = file.read_text().splitlines()
@@ -73,6 +73,7 @@ def test_the_training_error_is_of_the_last_step(runs):
   file.write_text('\n'.join(kept) + '\n')
   (run,) = compare.find([runs / 'low0'])
   assert run.train_error is None and run.scores['test'].error == 0.1
+  assert 'has 2 steps, and the records behind step 1 are lost' in caplog.text
   # A run that is still training has no last step yet.
   (cut,) = compare.find([runs / 'cut'])
   assert cut.train_error == pytest.approx(10)

@@ -80,6 +80,20 @@ def test_checked_lines_follow_those_of_0_2_and_other_writers(tmp_path):
   assert history.read_metrics(tmp_path) == [json.loads(line(1)), record]
 
 
+@pytest.mark.parametrize(
+  ('steps', 'lost'),
+  [((), '1 to 30'), ((10,), '11 to 30'), ((10, 20), None), ((10, 40), None)],
+)
+def test_records_that_are_gone_are_named(tmp_path, caplog, steps, lost):
+  write(tmp_path, *map(line, steps))
+  first_step = 30 if lost else 29
+  if steps == (10, 40):  # of a session that was cut: they come again
+    first_step = 19
+  history.open_metrics(tmp_path, first_step, every=10).close()
+  words = f'the records of steps {lost} are lost'
+  assert (words in caplog.text) if lost else not caplog.text
+
+
 def test_damage_again_takes_a_free_name(tmp_path):
   for aside in ('damaged', 'damaged-2', 'damaged-3'):
     before = write(tmp_path, line(1), b'{').read_bytes()
