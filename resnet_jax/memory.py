@@ -31,6 +31,6 @@ def told() -> Iterator[None]:
       f'parts, to the same result, with --config.run.microbatches=2 (or 4, 8), '
       f'keep less of it with --config.model.remat=True, or lower '
       f'--config.batch_size; to evaluate, lower '
-      f'--config.run.eval_batch_size, and to predict --batch_size. Another process may hold the memory: see '
-      f'nvidia-smi'
+      f'--config.run.eval_batch_size, and to predict --batch_size. Another '
+      f'process may hold the memory: see nvidia-smi'
     ) from e
