@@ -180,6 +180,7 @@ class Trainer:
       batch_size=run.config.batch_size,
       clock=self.clock,
       tensorboard=run.config.run.tensorboard,
+      every=run.config.run.log_every,
       hook=hook.open_hook(
         run.config.run.hook, to_json(run.config), held.workdir
       )

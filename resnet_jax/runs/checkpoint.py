@@ -18,6 +18,7 @@ import orbax.checkpoint as ocp
 from flax import traverse_util
 
 from resnet_jax.errors import UserError, first_line
+from resnet_jax.runs import late_reports
 from resnet_jax.runs.leaves import fingerprint, flatten, unflatten
 from resnet_jax.runs.meta import (
   DamagedError,
@@ -167,6 +168,7 @@ class Series:
     Raises:
       DamagedError: it is not there, or not the bytes that were written.
     """
+    late_reports.silence()
     try:
       content = self._manager.restore(
         step,

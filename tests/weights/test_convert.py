@@ -72,7 +72,7 @@ slow, long = pytest.mark.slow, pytest.mark.long
     ('resnet50', (1, 65, 97, 3)),
     pytest.param('resnet101', (2, 65, 97, 3), marks=long),
     pytest.param('resnet152', (1, 97, 64, 3), marks=long),
-    ('resnet18', (1, 224, 224, 3)),
+    pytest.param('resnet18', (1, 224, 224, 3), marks=slow),
     pytest.param('resnet50', (1, 224, 224, 3), marks=long),
   ],
 )
