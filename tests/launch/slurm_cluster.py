@@ -1,7 +1,7 @@
 """A SLURM cluster of two nodes on this machine, for the tests.
 
-Each node is a slurmd in namespaces of its own, where the hostname and /etc/hosts
-are others. Partition `high` preempts `low`, whose jobs get SIGTERM first.
+Each node is a slurmd in namespaces of its own, with another hostname and another
+/etc/hosts. Partition `high` preempts `low`, whose jobs get SIGTERM first.
 Nothing outside of the cluster's folder is touched.
 """
 
