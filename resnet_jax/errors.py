@@ -1,13 +1,30 @@
-"""The exceptions that end a command in one paragraph, and near-miss hints."""
+"""The exceptions that end a command in one paragraph, and its exit codes."""
 
 import difflib
+import enum
 from collections.abc import Iterable
+
+
+class ExitCode(enum.IntEnum):
+  """How a command ended, for launchers; after a signal it is 128 + its number.
+
+  Attributes:
+    CRASH: An error of ours or of a library, with a traceback, or one of the
+      system that may pass: started again, the command may succeed.
+    USER: An error that the user must mend first.
+    LOST_HOST: Another host crashed or was lost. Started again on all hosts, the
+      run goes on from its last checkpoint.
+  """
+
+  CRASH = 1
+  USER = 2
+  LOST_HOST = 75
 
 
 class UserError(Exception):
   """Something the user can mend; the message says how.
 
-  Commands print it as one paragraph, without a traceback, and exit with 1.
+  Commands print it as one paragraph, without a traceback, and exit with 2.
   """
 
 

@@ -1,6 +1,7 @@
 """The shell around every command: errors as one paragraph, and exit codes."""
 
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -9,10 +10,24 @@ from collections.abc import Callable, Iterator
 
 from resnet_jax import signals
 from resnet_jax.console import console
-from resnet_jax.errors import Interrupted, UserError
+from resnet_jax.errors import ExitCode, Interrupted, UserError
 from resnet_jax.text import paragraph
 
 _log = logging.getLogger('resnet_jax')
+
+# Errors of the system that come and go with networks and other machines.
+_PASSING = {
+  errno.EIO,
+  errno.ESTALE,
+  errno.ETIMEDOUT,
+  errno.ECONNRESET,
+  errno.EHOSTUNREACH,
+  errno.ENETUNREACH,
+  errno.EAGAIN,
+  errno.EMFILE,
+  errno.ENFILE,
+  errno.ENOMEM,
+}
 
 
 @contextlib.contextmanager
@@ -24,7 +39,7 @@ def shell(
   """Runs a command in a `with` block.
 
   An error that the user can mend, one of the system (a full disk) and a missing
-  package become one paragraph on stderr and exit code 1. SIGINT and SIGTERM end
+  package become one paragraph on stderr and exit code 2. SIGINT and SIGTERM end
   the command at once (see `signals`), unless its own code saves first; the exit
   code is 128 above the signal's number. Where nobody reads stdout any more, it
   ends in silence, as by SIGPIPE.
@@ -51,7 +66,7 @@ def shell(
       raise
     message = paragraph(_message(e, os_error_mend))
     print(f'error: {message}', file=sys.stderr)
-    sys.exit(1)
+    sys.exit(_code(e))
   except Interrupted as e:
     console.clear()
     _log.info('%s', e)
@@ -59,6 +74,11 @@ def shell(
   finally:
     for number, handler in before.items():
       signal.signal(number, handler)
+
+
+def _code(error: Exception) -> ExitCode:
+  passes = isinstance(error, OSError) and error.errno in _PASSING
+  return ExitCode.CRASH if passes else ExitCode.USER
 
 
 def _message(error: Exception, os_error_mend: str) -> str:

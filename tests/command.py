@@ -154,13 +154,13 @@ def run_well(*arguments: str, **options) -> str:
 
 
 def refused(*words, telling=(), **options):
-  """Runs the command, which must refuse: one paragraph, exit code 1.
+  """Runs the command, which must refuse: one paragraph, exit code 2.
 
   Returns the paragraph, which must hold the words of `telling`.
   """
   result = run(*words, **options)
   text = result.stdout + result.stderr
-  assert result.returncode == 1, text
+  assert result.returncode == 2, text
   assert 'Traceback' not in text
   before, found, error = result.stderr.rpartition('error: ')
   assert found and before in ('', before.rstrip('\n') + '\n'), text

@@ -137,7 +137,7 @@ def test_other_classes_need_a_new_head(trained, tmp_path):
     '--config.finetune.new_head=False',
     f'--workdir={tmp_path / "run"}',
   )
-  assert result.returncode == 1
+  assert result.returncode == 2
   assert '2 classes' in result.stderr
   assert '3' in result.stderr
   assert 'new_head=True' in result.stderr
@@ -165,7 +165,7 @@ BAD = [
 )
 def test_bad_fields_are_refused_at_once(folder, tmp_path, words, telling):
   result = command.run(*on(folder), *words, f'--workdir={tmp_path}')
-  assert result.returncode == 1, result.stdout
+  assert result.returncode == 2, result.stdout
   assert 'Traceback' not in result.stderr
   for word in telling:
     assert word in result.stderr
@@ -202,12 +202,12 @@ def test_the_mean_image_is_the_mean_of_centre_crops(folder, tmp_path):
 
   pixel = '--config.dataset.mean=pixel'
   result = command.run(*words, pixel, '--config.test.shorter_side=20')
-  assert result.returncode == 1
+  assert result.returncode == 2
   assert 'shorter side 19' in result.stderr
   assert 'shorter side 20' in result.stderr
   np.savez(file, mean=mean[:8], made_of=made_of)
   result = command.run(*words, pixel)
-  assert result.returncode == 1
+  assert result.returncode == 2
   assert '[8, 16, 3]' in result.stderr
   assert '[16, 16, 3]' in result.stderr
 
@@ -218,7 +218,7 @@ def test_a_run_is_not_continued_from_other_weights(trained, folder, tmp_path):
   command.run_well(*words)
   path = trained / 'checkpoints' / 'latest' / '12'
   result = command.run(*words, f'--config.finetune.checkpoint={path}')
-  assert result.returncode == 1
+  assert result.returncode == 2
   assert f'did not start from {path}' in result.stderr
 
 
@@ -229,5 +229,5 @@ def test_a_csv_that_cannot_be_written_is_told_before_the_work(trained, folder):
     f'--workdir={trained}',
     '--per_class=/nowhere/classes.csv',
   )
-  assert result.returncode == 1
+  assert result.returncode == 2
   assert '--per_class=/nowhere/classes.csv cannot be written' in result.stderr

@@ -84,7 +84,7 @@ def test_fields_refuse_urls(field):
 def test_every_command_refuses_urls(module, arguments):
   words = [word.format('gs://bucket/x') for word in arguments]
   result = command.run_fork(f'resnet_jax.{module}', words)
-  assert result.returncode == 1, result.stdout + result.stderr
+  assert result.returncode == 2, result.stdout + result.stderr
   assert 'gs://bucket/x is a URL' in result.stderr
   assert len(result.stderr.strip().splitlines()) == 1
   assert not (command.ROOT / 'gs:').exists()

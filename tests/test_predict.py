@@ -84,7 +84,7 @@ def test_patterns_and_what_cannot_be_read(imported, folder, tmp_path, capsys):
   pattern = f'{folder}/train/flower/*.JPEG'
   with pytest.raises(SystemExit) as stop:
     predict.run([f'--checkpoint={path}', '--top=1', pattern, str(text)])
-  assert stop.value.code == 1
+  assert stop.value.code == 2
   shown = capsys.readouterr()
   good = sorted(map(str, pathlib.Path(folder).glob('train/flower/*.JPEG')))
   assert [f for f in good if f in shown.out] == good
@@ -116,7 +116,7 @@ def test_bad_words_are_refused(imported, folder, capsys, words, telling):
   words = [w.format(folder, path=imported[0]) for w in words]
   with pytest.raises(SystemExit) as stop:
     predict.run(words)
-  assert stop.value.code == 1
+  assert stop.value.code == 2
   assert telling in capsys.readouterr().err
 
 
@@ -159,7 +159,7 @@ def test_names_that_are_no_text(imported, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, 'stderr', err)
     with pytest.raises(SystemExit) as stop:
       predict.run([f'--checkpoint={imported[0]}', *more, str(tmp_path)])
-    assert stop.value.code == 1
+    assert stop.value.code == 2
     for stream in (out, err):
       stream.flush()
     shown, error = (s.buffer.getvalue().decode('ascii') for s in (out, err))

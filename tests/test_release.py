@@ -89,7 +89,7 @@ def test_the_command_works_outside_of_the_repository(name, installed, tmp_path):
     capture_output=True,
     text=True,
   )
-  assert result.returncode == 1, result.stdout + result.stderr
+  assert result.returncode == 2, result.stdout + result.stderr
   assert result.stderr.startswith('error: config.batch_size is 0')
 
 

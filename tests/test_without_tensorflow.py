@@ -23,6 +23,6 @@ def test_it_trains_where_they_cannot_be_imported(tmp_path, digits_npz):
   result = command.run(
     *words, f'--workdir={tmp_path}/other', environment=environment
   )
-  assert result.returncode == 1
+  assert result.returncode == 2
   assert 'Install requirements.txt' in result.stderr
   assert '--config.dataset.npz=FILE.npz' in result.stderr

@@ -25,7 +25,7 @@ def run(*arguments):
 @pytest.mark.skipif(HAS_PLUGIN, reason='the CUDA plugin is installed')
 def test_without_the_plugin_it_says_how_to_get_it():
   done = run()
-  assert done.returncode == 1
+  assert done.returncode == 2
   assert len(done.stderr.strip().splitlines()) == 1
   assert '--no-deps, jax-cuda12-plugin==' in done.stderr
 

@@ -39,7 +39,7 @@ def test_what_means_nothing_is_refused(tmp_path, capsys, words, message):
   words = [word.format(file=file, npz=npz, folder=tmp_path) for word in words]
   with pytest.raises(SystemExit) as end:
     __main__.run(words)
-  assert end.value.code == 1
+  assert end.value.code == 2
   error = capsys.readouterr().err
   assert error.startswith('error: ') and message in error
 

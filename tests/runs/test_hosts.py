@@ -122,7 +122,7 @@ def test_hosts_that_differ_do_not_train(tmp_path, digits_npz, differs, telling):
       stack.enter_context(lock.hold(workdir))
     ended = on_two_hosts(workdir, [words, other])
   for code, out in ended:
-    assert code == 1 and 'Traceback' not in out, out
+    assert code == 2 and 'Traceback' not in out, out
     assert 'error: ' in out, out
   assert telling in ended[0][1], ended
   assert not (workdir / history.FILE).exists()

@@ -110,7 +110,7 @@ def test_a_run_whose_folder_is_moved_ends_with_an_error(tmp_path, digits_npz):
     time.sleep(0.01)
   move(workdir)
   _, error = process.communicate(timeout=200)
-  assert process.returncode == 1, error
+  assert process.returncode == 2, error
   assert re.search(r'error: --workdir \S+ was moved or deleted', error), error
   assert not (workdir / 'metrics.jsonl').exists()
   assert (tmp_path / 'moved' / 'metrics.jsonl').exists()

@@ -26,7 +26,7 @@ def fails(capsys, *words):
   """The command's message."""
   with pytest.raises(SystemExit) as end:
     cli.run([str(word) for word in words])
-  assert end.value.code == 1
+  assert end.value.code == 2
   out, err = capsys.readouterr()
   assert out == ''
   assert err.startswith('error: ')
