@@ -1,6 +1,6 @@
 """A SLURM cluster of two nodes on this machine, for the tests.
 
-Each node is a slurmd in namespaces of its own, with another hostname and another
+Each node is a slurmd in namespaces of its own, with its own hostname and
 /etc/hosts. Partition `high` preempts `low`, whose jobs get SIGTERM first.
 Nothing outside of the cluster's folder is touched.
 """
