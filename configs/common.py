@@ -182,6 +182,10 @@ def get_config() -> ml_collections.ConfigDict:
   # A function that is given every record, too, to pass on to Weights & Biases
   # or another service: 'module:function', see docs/extending.md; '' is none.
   run.hook = ''
+  # Several hosts: seconds to wait at the start until all have come, and
+  # without a sign of life after which a host is lost and the others end.
+  run.host_wait = 300.0
+  run.host_timeout = 30.0
   # Whether to resume although fields that change the result have changed.
   run.resume_changed = False
 

@@ -14,7 +14,7 @@ import rich.progress
 from absl import logging as absl_logging
 from rich.table import Column
 
-from resnet_jax.errors import UserError
+from resnet_jax.hosts.devices import process_index
 from resnet_jax.text import paragraph
 
 _log = logging.getLogger('resnet_jax')
@@ -153,12 +153,20 @@ def rate(per_second: float) -> str:
 
 
 def start_logging() -> None:
-  """Shows our own log lines from the first host, and quiets libraries.
-
-  What a terminal cannot show is escaped, so that no name ends a command.
+  """Shows our own log lines from the first host alone; see `show_log`.
 
   Raises:
     UserError: JAX has no device of the kind that JAX_PLATFORMS asks for.
+  """
+  show_log()
+  if process_index() != 0:
+    _log.setLevel(logging.WARNING)
+
+
+def show_log() -> None:
+  """Shows our own log lines, and quiets libraries.
+
+  What a terminal cannot show is escaped, so that no name ends a command.
   """
   for stream in (sys.stdout, sys.stderr):
     if isinstance(stream, io.TextIOWrapper):
@@ -168,23 +176,7 @@ def start_logging() -> None:
   sys.unraisablehook = _unraisablehook
   _log.addHandler(console)
   _log.propagate = False
-  first = _process_index() == 0
-  _log.setLevel(logging.INFO if first else logging.WARNING)
-
-
-def _process_index() -> int:
-  try:
-    return jax.process_index()  # the first question to the devices
-  except (RuntimeError, AssertionError) as e:
-    wanted = jax.config.jax_platforms  # type: ignore[attr-defined]
-    if not wanted:
-      raise
-    raise UserError(
-      f'JAX_PLATFORMS={wanted} asks for devices that JAX does not find '
-      f'here. For NVIDIA GPUs: is there a driver (nvidia-smi), and is '
-      f"JAX installed for it (pip install 'jax[cuda13]')? JAX_PLATFORMS=cpu "
-      f'computes on the CPU'
-    ) from e
+  _log.setLevel(logging.INFO)
 
 
 def _unraisablehook(unraisable: Any) -> None:

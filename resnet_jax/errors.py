@@ -28,6 +28,13 @@ class UserError(Exception):
   """
 
 
+class LostHost(Exception):
+  """Another host did not come, or is gone; the message says which.
+
+  Commands print it as one paragraph and exit with `ExitCode.LOST_HOST`.
+  """
+
+
 class Interrupted(Exception):
   """A signal told the command to stop, and everything is saved.
 

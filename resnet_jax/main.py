@@ -24,14 +24,16 @@ if __name__ == '__main__':
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 import jax
+import ml_collections
 from absl import app, flags
 from ml_collections import config_flags
 
 from resnet_jax import eval_only, mean_image, train
 from resnet_jax.config import shipped
 from resnet_jax.config.file import check_overrides, load_config, set_none
-from resnet_jax.console import start_logging
+from resnet_jax.console import show_log, start_logging
 from resnet_jax.errors import UserError
+from resnet_jax.hosts import cluster, devices, join
 from resnet_jax.paths import local_path
 from resnet_jax.shell import shell
 
@@ -73,8 +75,16 @@ _CPU_DEVICES = flags.DEFINE_integer(
 _COORDINATOR = flags.DEFINE_string(
   'coordinator', None, 'Several hosts: HOST:PORT of the first; see launch/'
 )
-_NUM_HOSTS = flags.DEFINE_integer('num_hosts', 1, 'Several hosts: how many')
-_HOST = flags.DEFINE_integer('host', 0, 'Several hosts: number of this one')
+_NUM_HOSTS = flags.DEFINE_integer('num_hosts', None, 'Several hosts: how many')
+_HOST = flags.DEFINE_integer(
+  'host', None, 'Several hosts: number of this one, from 0'
+)
+_CLUSTER = flags.DEFINE_enum(
+  'cluster',
+  'auto',
+  ['auto', 'none'],
+  'Whether the hosts that SLURM, Open MPI or Kubernetes started train together',
+)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -84,10 +94,9 @@ def main(argv: Sequence[str]) -> None:
     raise UserError(f'--cpu_devices={_CPU_DEVICES.value} must be at least 1')
   if _CPU_DEVICES.value > 1:  # where 1, XLA_FLAGS may say otherwise
     jax.config.update('jax_num_cpu_devices', _CPU_DEVICES.value)
-  if _COORDINATOR.value:
-    _join_hosts()
-  start_logging()
+  show_log()
   config, workdir = _CONFIG.value, _path(_WORKDIR)
+  _join_hosts(config or shipped.common().get_config())
   if config is not None:
     set_none(config)
     workdir = workdir or _default_workdir()
@@ -168,11 +177,20 @@ def _default_workdir() -> pathlib.Path:
   return pathlib.Path('runs', pathlib.Path(file).stem)
 
 
-def _join_hosts() -> None:
-  """Makes one job of the hosts that were started with the same coordinator."""
-  # Has no effect where there are GPUs, and is needed where there are none.
-  jax.config.update('jax_cpu_collectives_implementation', 'gloo')
-  jax.distributed.initialize(_COORDINATOR.value, _NUM_HOSTS.value, _HOST.value)
+def _join_hosts(config: ml_collections.ConfigDict) -> None:
+  """Makes one job of several hosts, and sees what devices it has."""
+  place = cluster.find(
+    _COORDINATOR.value,
+    _NUM_HOSTS.value,
+    _HOST.value,
+    detect=_CLUSTER.value == 'auto',
+  )
+  gpus = [len(devices.allotted())]
+  if place:
+    wait, timeout = config.run.host_wait, config.run.host_timeout
+    gpus = join.join(place, wait=wait, timeout=timeout)
+  start_logging()
+  devices.check(gpus)
 
 
 if __name__ == '__main__':

@@ -2,19 +2,27 @@
 
 import contextlib
 import errno
-import logging
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 
 from resnet_jax import signals
 from resnet_jax.console import console
-from resnet_jax.errors import ExitCode, Interrupted, UserError
+from resnet_jax.errors import (
+  ExitCode,
+  Interrupted,
+  LostHost,
+  UserError,
+  first_line,
+)
+from resnet_jax.hosts import peers
 from resnet_jax.text import paragraph
 
-_log = logging.getLogger('resnet_jax')
-
+# Seconds in which the news may come that another host caused this one's error:
+# a collective that broke off, a checkpoint that was not written by both.
+_LATE = {ExitCode.CRASH: 5.0, ExitCode.USER: 1.0}
 # Errors of the system that come and go with networks and other machines.
 _PASSING = {
   errno.EIO,
@@ -57,26 +65,59 @@ def shell(
   try:
     yield
     sys.stdout.flush()
+    _tell_others(0)
+  except SystemExit as e:  # by which absl ends what went well, too
+    _tell_others(e.code if isinstance(e.code, int) else 0)
+    raise
   except BrokenPipeError:  # nobody reads on, as after `| head`
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(128 + signal.SIGPIPE)
-  except (UserError, OSError, ImportError) as e:
+    _exit(128 + signal.SIGPIPE)
+  except (UserError, LostHost, OSError, ImportError) as e:
     console.clear()
+    code, message = _code(e), paragraph(_message(e, os_error_mend))
+    _tell_others(code, message)
     if show_traceback():
       raise
-    message = paragraph(_message(e, os_error_mend))
     print(f'error: {message}', file=sys.stderr)
-    sys.exit(_code(e))
+    _exit(code)
   except Interrupted as e:
     console.clear()
-    _log.info('%s', e)
-    sys.exit(128 + e.number)
+    _tell_others(128 + e.number)
+    print(paragraph(str(e)), flush=True)
+    _exit(128 + e.number)
+  except Exception as e:
+    console.clear()
+    if not peers.current:
+      raise
+    _tell_others(ExitCode.CRASH, f'{type(e).__name__}: {first_line(e)}')
+    traceback.print_exc()
+    _exit(ExitCode.CRASH)
   finally:
     for number, handler in before.items():
       signal.signal(number, handler)
 
 
+def _tell_others(code: int, text: str = '') -> None:
+  """Tells the other hosts how this one ends, unless theirs is the cause."""
+  if peers.current:
+    if code in _LATE:
+      peers.current.last_words(_LATE[code])
+    peers.current.tell(code, text)
+
+
+def _exit(code: int) -> None:
+  """Ends the command; of several hosts without JAX, which waits for all."""
+  if not peers.current:
+    sys.exit(code)
+  with contextlib.suppress(OSError):
+    sys.stdout.flush()
+    sys.stderr.flush()
+  os._exit(code)
+
+
 def _code(error: Exception) -> ExitCode:
+  if isinstance(error, LostHost):
+    return ExitCode.LOST_HOST
   passes = isinstance(error, OSError) and error.errno in _PASSING
   return ExitCode.CRASH if passes else ExitCode.USER
 

@@ -19,6 +19,7 @@ _NUMBERS = (signal.SIGINT, signal.SIGTERM)
 _lock = threading.RLock()
 _ending = False
 _clean_up: Callable[[], object] | None = None
+_tell: Callable[[int], object] | None = None
 _watched: int | None = None  # the process that has a thread for it
 
 
@@ -43,6 +44,12 @@ def end_at_once(clean_up: Callable[[], object] | None = None) -> None:
     if signal.getsignal(number) != signal.SIG_IGN:
       signal.signal(number, _end)
   _start_watching()
+
+
+def tell_of_end(tell: Callable[[int], object] | None) -> None:
+  """Calls `tell` with the number of a signal that ends this process."""
+  global _tell
+  _tell = tell
 
 
 def _start_watching() -> None:
@@ -78,6 +85,9 @@ def _end(number: int, _: FrameType | None) -> None:
       if _clean_up:
         _clean_up()
       sys.stdout.flush()
+    with contextlib.suppress(Exception):
+      if _tell:
+        _tell(number)
     line = f'interrupted by {signal.Signals(number).name}\n'
     with contextlib.suppress(OSError):
       os.write(2, line.encode())

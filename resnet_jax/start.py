@@ -13,12 +13,12 @@ import numpy as np
 from resnet_jax import experiment
 from resnet_jax.config import checks
 from resnet_jax.config.file import fields, to_json
+from resnet_jax.hosts import agreement
 from resnet_jax.runs import (
   checkpoint,
   environment,
   finetune,
   history,
-  hosts,
   lock,
   restore,
   resume,
@@ -100,7 +100,7 @@ def first_state(
   Raises:
     UserError: there is too little disk space, or `newest` is of another run.
   """
-  with hosts.agreeing() as facts:
+  with agreement.agreeing() as facts:
     # A resumed run has its weights already.
     state = run.initial_state() if newest else run.first_state()
     metrics = TrainMetrics.empty()
@@ -132,7 +132,7 @@ def make_way(
     history.set_old_aside(held.workdir)
   for name in ('best', 'recomputed'):
     clear_folder(held.workdir / 'checkpoints' / name)
-  with hosts.agreeing() as facts:
+  with agreement.agreeing() as facts:
     series = checkpoint.Series(held.workdir / 'checkpoints' / 'best', keep=1)
     best = series.newest(required=False)
     facts['the best step'] = best and best.step

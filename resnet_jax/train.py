@@ -15,12 +15,12 @@ from resnet_jax import experiment, finish, start, summary
 from resnet_jax.config import checks
 from resnet_jax.config.file import to_json
 from resnet_jax.errors import Interrupted, UserError
+from resnet_jax.hosts import agreement
 from resnet_jax.placement import replicate
 from resnet_jax.runs import (
   checkpoint,
   environment,
   hook,
-  hosts,
   lock,
   telemetry,
 )
@@ -50,12 +50,12 @@ def train(
     Interrupted: SIGTERM or SIGINT; everything is saved.
   """
   with contextlib.ExitStack() as stack:
-    with hosts.agreeing() as facts:
+    with agreement.agreeing() as facts:
       checks.check(config)
       make_workdir(workdir)
       held = stack.enter_context(lock.hold(workdir))
       facts |= start.config_facts(config)
-    with hosts.agreeing() as facts:
+    with agreement.agreeing() as facts:
       run, series, newest = start.prepare(config, workdir)
       facts |= start.run_facts(run, newest)
     _log.info('%s', summary.describe(run))
@@ -93,6 +93,8 @@ def _loop(trainer: 'Trainer') -> None:
           f'same command goes on from there',
           stop,
         )
+    # What ends the command from here on does so at once.
+    trainer.latest.wait()
 
 
 def build_step(

@@ -1,6 +1,7 @@
 """Every command ends alike: by an error, a signal, or for want of a package."""
 
 import argparse
+import errno
 import signal
 import subprocess
 import sys
@@ -13,7 +14,9 @@ import pytest
 from absl import flags
 
 from resnet_jax import main, models, predict, weights
+from resnet_jax.errors import UserError
 from resnet_jax.paper import __main__ as paper
+from resnet_jax.shell import shell
 from resnet_jax.weights import __main__ as weights_command
 from tests import command
 
@@ -38,7 +41,6 @@ hashlib.pbkdf2_hmac('sha256', b'', b'', 10**8)
 """,
   'missing': 'raise ImportError("not here", name=__name__)',
   'full disk': 'raise OSError(28, "No space left on device")',
-  'lost share': 'raise OSError(116, "Stale file handle")',
 }
 # Exit code, and the beginning and another part of stderr.
 TOLD = {
@@ -48,8 +50,6 @@ TOLD = {
   'SIGTERM in C': (143, 'interrupted by SIGTERM\n', ''),
   'missing': (2, 'error: ', 'nstall'),
   'full disk': (2, 'error: ', 'No space left on device'),
-  # It may be back: launchers start the command again.
-  'lost share': (1, 'error: ', 'Stale file handle'),
 }
 
 
@@ -146,6 +146,21 @@ def test_a_signal_outside_of_the_loop(
   assert process.returncode == 128 + number, out + err
   assert err == f'interrupted by {number.name}\n'
   assert 'Traceback' not in out
+
+
+@pytest.mark.parametrize(
+  ('error', 'code'),
+  [
+    (UserError('batch_size is 0'), 2),
+    (OSError(errno.ENOSPC, 'No space left on device'), 2),
+    (OSError(errno.ESTALE, 'Stale file handle'), 1),  # it may be back
+  ],
+)
+def test_launchers_know_what_to_start_again(error, code, capsys):
+  with pytest.raises(SystemExit) as end, shell():
+    raise error
+  assert end.value.code == code
+  assert capsys.readouterr().err.startswith('error: ')
 
 
 # Where there is a GPU, this asks for one of another maker.

@@ -59,6 +59,8 @@ def check(config: ml_collections.ConfigDict) -> None:
     'run.eval_batch_size': 1,
     'run.microbatches': 1,
     'run.checkpoints_kept': 1,
+    'run.host_wait': 0,
+    'run.host_timeout': 3,
   }
   for field, low in at_least.items():
     value = _get(config, field)

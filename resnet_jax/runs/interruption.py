@@ -10,6 +10,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from resnet_jax.config.plan import Plan
+from resnet_jax.hosts import peers
 
 _log = logging.getLogger('resnet_jax')
 
@@ -72,11 +73,21 @@ class Cadence:
     by_time = seconds is not None and time.monotonic() - self._last >= seconds
     if jax.process_count() == 1:
       return by_step or by_time, stop
-    if done % self._agree_every:
-      return by_step, 0
-    notes = np.array([by_time, stop], np.int32)
-    notes = multihost_utils.process_allgather(notes)
-    return by_step or bool(notes[0, 0]), int(notes[:, 1].max())
+    if seconds is not None:
+      by_time = done % self._agree_every == 0 and bool(
+        multihost_utils.broadcast_one_to_all(np.array(by_time))
+      )
+    return by_step or by_time, self._agreed(done, stop)
+
+  def _agreed(self, done: int, stop: int) -> int:
+    """The signal to stop by now, at the same step on all hosts, or 0."""
+    if not peers.current:  # a program of its own has connected the hosts
+      if done % self._agree_every:
+        return 0
+      return int(multihost_utils.process_allgather(np.array(stop)).max())
+    bound = min(done + 1, self._plan.steps)
+    number, last = peers.current.last_step(done, stop, bound=bound)
+    return number if number and done >= last else 0
 
   def saved(self) -> None:
     """Starts to count seconds anew."""

@@ -10,7 +10,8 @@ import pytest
 from resnet_jax import start
 from resnet_jax.config.file import load_config
 from resnet_jax.errors import UserError
-from resnet_jax.runs import checkpoint, history, hosts, lock
+from resnet_jax.hosts import agreement
+from resnet_jax.runs import checkpoint, history, lock
 from tests import command
 from tests.data.streamed.pictures import SMALL, write_folder
 
@@ -141,24 +142,24 @@ FACTS = {'config.seed': 0, 'source': 'abc', 'the data': 'def'}
 )
 def test_the_host_and_the_fact_are_named(monkeypatch, other, telling):
   gather_from_two(monkeypatch, {'facts': as_text(FACTS | other)})
-  with pytest.raises(UserError, match=telling), hosts.agreeing() as facts:
+  with pytest.raises(UserError, match=telling), agreement.agreeing() as facts:
     facts |= FACTS
 
 
 def test_all_hosts_end_where_one_fails(monkeypatch):
   gather_from_two(monkeypatch, {'error': 'no such data'})
   refusal = pytest.raises(UserError, match='host 1 of 2: no such data')
-  with refusal, hosts.agreeing():
+  with refusal, agreement.agreeing():
     pass
   told = gather_from_two(monkeypatch, {'facts': {}})
-  with pytest.raises(ZeroDivisionError), hosts.agreeing():
+  with pytest.raises(ZeroDivisionError), agreement.agreeing():
     raise ZeroDivisionError('ours')
   assert told == [{'error': 'ours'}]
 
 
 def test_hosts_that_are_alike_go_on(monkeypatch):
   gather_from_two(monkeypatch, {'facts': as_text(FACTS)})
-  with hosts.agreeing() as facts:
+  with agreement.agreeing() as facts:
     facts |= FACTS
 
 
@@ -175,7 +176,7 @@ def gather_from_two(monkeypatch, other):
     return [note, other]
 
   monkeypatch.setattr(jax, 'process_count', lambda: 2)
-  monkeypatch.setattr(hosts, '_gather', gather)
+  monkeypatch.setattr(agreement, '_gather', gather)
   return told
 
 

@@ -1,0 +1,196 @@
+"""The board on which the hosts of a job tell each other how they are.
+
+  python -m resnet_jax.hosts.board DESCRIPTOR COUNT TIMEOUT
+
+A process beside host 0, which starts it. It gathers the hosts, then serves JAX
+as coordinator, and passes on what a host says to all others. It is a process of
+its own because JAX aborts every host at once, with a stack of C++, where the
+process that serves it dies: this one does not when host 0 does, and tells the
+others.
+
+A host says `hello`, and hears `missing` until all have come, then `begin`. From
+then on every line is for the others; a host that leaves without an `end` has
+`gone`.
+"""
+
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from typing import Any, cast
+
+from resnet_jax.hosts.lines import BEAT, Lines
+
+# Long enough that JAX never judges before we do.
+_JAX_TIMEOUT = 24 * 3600
+_SILENT = 'without a word (was its process killed?)'
+
+
+class Board:
+  """The hosts that are there, and what is passed between them.
+
+  Args:
+    server: A socket that listens for hosts.
+    count: How many hosts make the job.
+    timeout: Seconds without a sign of life after which a host is lost.
+  """
+
+  def __init__(
+    self, server: socket.socket, count: int, *, timeout: float
+  ) -> None:
+    self._server = server
+    self._count = count
+    self._timeout = timeout
+    self._selector = selectors.DefaultSelector()
+    self._selector.register(server, selectors.EVENT_READ)
+    self._strangers: set[Lines] = set()  # have not said which host they are
+    self._hosts: dict[int, Lines] = {}
+    self._hellos: dict[int, dict[str, Any]] = {}
+    self._heard: dict[int, float] = {}
+    self._ended: set[int] = set()
+    self._service: Any = None
+    self._parent = os.getppid()
+
+  def serve(self) -> None:
+    """Serves until all hosts have left, or host 0 before all had come."""
+    beat = time.monotonic()
+    while not self._is_over():
+      for key, _ in self._selector.select(timeout=BEAT):
+        if key.fileobj is self._server:
+          self._accept()
+        else:
+          self._hear(cast(Lines, key.fileobj))
+      now = time.monotonic()
+      if now - beat >= BEAT:
+        beat = now
+        self._tell_all({'beat': 1})
+        self._look_for_lost(now)
+
+  def _is_over(self) -> bool:
+    if self._service:
+      return not self._hosts
+    first_left = 0 in self._hellos and 0 not in self._hosts
+    return first_left or os.getppid() != self._parent
+
+  def _accept(self) -> None:
+    connection, _ = self._server.accept()
+    connection.settimeout(BEAT)
+    lines = Lines(connection)
+    self._strangers.add(lines)
+    self._selector.register(lines, selectors.EVENT_READ)
+
+  def _hear(self, lines: Lines) -> None:
+    try:
+      for message in lines.receive():
+        if lines in self._strangers:
+          self._greet(lines, message['hello'])
+        for host in [h for h, x in self._hosts.items() if x is lines]:
+          self._heard[host] = time.monotonic()
+          self._pass_on(host, message)
+    except (OSError, ValueError, KeyError, TypeError):
+      self._drop(lines)
+      for host in [h for h, x in self._hosts.items() if x is lines]:
+        self._leave(host, _SILENT)
+
+  def _greet(self, lines: Lines, hello: dict[str, Any]) -> None:
+    host = int(hello['host'])
+    if refusal := self._refusal(host, hello):
+      lines.send({'refused': refusal})
+      raise ConnectionError(refusal)
+    self._strangers.discard(lines)
+    self._hosts[host], self._hellos[host] = lines, hello
+    self._heard[host] = time.monotonic()
+    missing = sorted(set(range(self._count)) - self._hosts.keys())
+    if missing:
+      self._tell_all({'missing': missing})
+    else:
+      self._begin()
+
+  def _refusal(self, host: int, hello: dict[str, Any]) -> str:
+    if hello['count'] != self._count:
+      return (
+        f'host {host} was started with --num_hosts={hello["count"]}, and host '
+        f'0 with --num_hosts={self._count}: start all with the same'
+      )
+    if host in self._hosts:
+      other = self._hellos[host]
+      return (
+        f'--host={host} was given twice: process {other["pid"]} on '
+        f'{other["name"]} is host {host} already. Give each host a number of '
+        f'its own, from 0 to {self._count - 1}'
+      )
+    if self._service:
+      return (
+        'the job has begun without this process; start all hosts again together'
+      )
+    return ''
+
+  def _begin(self) -> None:
+    from jaxlib import _jax
+
+    with socket.create_server(('', 0)) as probe:
+      port = probe.getsockname()[1]
+    self._service = _jax.get_distributed_runtime_service(
+      f'[::]:{port}' if socket.has_dualstack_ipv6() else f'0.0.0.0:{port}',
+      self._count,
+      heartbeat_timeout=_JAX_TIMEOUT,
+      shutdown_timeout=_JAX_TIMEOUT,
+      recoverable=True,  # otherwise it aborts the hosts when one is lost
+    )
+    hellos = [self._hellos[host] for host in range(self._count)]
+    self._tell_all({'begin': {'port': port, 'hosts': hellos}})
+
+  def _pass_on(self, host: int, message: dict[str, Any]) -> None:
+    if 'end' in message:
+      self._ended.add(host)
+    if not message.keys() & {'beat', 'hello'}:
+      self._tell_all(message | {'from': host}, but=host)
+
+  def _look_for_lost(self, now: float) -> None:
+    for host, heard in list(self._heard.items()):
+      if now - heard > self._timeout:
+        self._leave(
+          host, f'without a sign of life for {self._timeout:g} seconds'
+        )
+
+  def _leave(self, host: int, how: str) -> None:
+    del self._heard[host]
+    self._drop(self._hosts.pop(host))
+    if self._service and host not in self._ended:
+      self._tell_all({'gone': host, 'how': how})
+    elif not self._service:
+      missing = sorted(set(range(self._count)) - self._hosts.keys())
+      self._tell_all({'missing': missing})
+
+  def _tell_all(self, message: dict[str, Any], but: int | None = None) -> None:
+    for host, lines in list(self._hosts.items()):
+      if host != but:
+        try:
+          lines.send(message)
+        except OSError:
+          if host in self._hosts:  # telling the others may find more lost
+            self._leave(host, _SILENT)
+
+  def _drop(self, lines: Lines) -> None:
+    self._strangers.discard(lines)
+    if lines.fileno() >= 0:  # it may be closed already
+      self._selector.unregister(lines)
+      lines.close()
+
+
+def main(descriptor: int, count: int, timeout: float) -> None:
+  """Serves on an open socket, until the hosts have left.
+
+  What ends the hosts, as `scancel` or ^C, must not end the board before them.
+  """
+  for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
+  with socket.socket(fileno=descriptor) as server:
+    Board(server, count, timeout=timeout).serve()
+  os._exit(0)  # JAX's service would wait for hosts that are gone
+
+
+if __name__ == '__main__':
+  main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))

@@ -1,0 +1,224 @@
+"""Makes one job of the hosts that were started with the same coordinator."""
+
+import logging
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import time
+from typing import Any
+
+import jax
+
+from resnet_jax import signals
+from resnet_jax.errors import LostHost, UserError
+from resnet_jax.hosts import devices, peers
+from resnet_jax.hosts.cluster import Place
+from resnet_jax.hosts.lines import BEAT, Lines
+from resnet_jax.hosts.peers import Peers
+
+_log = logging.getLogger('resnet_jax')
+
+# Seconds between two lines that say for whom this host waits, and attempts.
+_SAY_EVERY, _RETRY = 10.0, 0.5
+# Below the day after which JAX's own watch would end a host.
+_JAX_TIMEOUT = 24 * 3600
+
+
+def join(place: Place, *, wait: float, timeout: float) -> list[int]:
+  """Waits for the other hosts, and connects JAX with them.
+
+  Args:
+    place: This process' place in the job.
+    wait: Seconds to wait for all hosts to come.
+    timeout: Seconds without news after which a host is lost.
+
+  Returns:
+    How many GPUs each host should use.
+
+  Raises:
+    UserError: this host is none of the job.
+    LostHost: not all hosts came in time.
+  """
+  deadline = time.monotonic() + wait
+  say = _Waiting(place, wait)
+  if place.index == 0:
+    _start_board(place, timeout, deadline, say)
+  lines, begin = _gather(place, deadline, say)
+  hosts = begin['hosts']
+  peers.current = Peers(
+    lines,
+    place.index,
+    [host['name'] for host in hosts],
+    timeout=timeout,
+    end=peers.end_process,
+  )
+  signals.tell_of_end(peers.current.tell_signal)
+  _connect_jax(place, begin['port'], hosts)
+  return [devices.expected(hosts, index) for index in range(place.count)]
+
+
+class _Waiting:
+  """Says now and then for whom this host waits, and for how long."""
+
+  def __init__(self, place: Place, wait: float) -> None:
+    self._place = place
+    self._wait = wait
+    self._began = time.monotonic()
+    self._said, self._next = '', _RETRY * 2
+
+  def __call__(self, reason: str) -> None:
+    self.reason = reason
+    seconds = time.monotonic() - self._began
+    if seconds >= self._next or (self._said and reason != self._said):
+      self._said, self._next = reason, seconds + _SAY_EVERY
+      _log.info(
+        'host %d of %d waits: %s (%.0f of %.0f s)',
+        self._place.index,
+        self._place.count,
+        reason,
+        seconds,
+        self._wait,
+      )
+
+  def over(self) -> LostHost:
+    return LostHost(
+      f'host {self._place.index} of {self._place.count} has waited '
+      f'{self._wait:g} seconds in vain: {self.reason}. Start all hosts within '
+      f'that time, with the same --coordinator={self._place}, or wait longer '
+      f'with --config.run.host_wait=SECONDS'
+    )
+
+
+def _start_board(
+  place: Place, timeout: float, deadline: float, say: _Waiting
+) -> None:
+  """Starts the board of the job, which listens at the coordinator's port."""
+  while True:
+    try:
+      server = _listen(place)
+      break
+    except OSError as e:
+      say(f'its port {place.port} cannot be listened on ({e.strerror})')
+      if time.monotonic() > deadline:
+        raise say.over() from e
+      time.sleep(_RETRY)
+  with server:
+    subprocess.Popen(
+      [
+        sys.executable,
+        *('-m', 'resnet_jax.hosts.board'),
+        *map(str, (server.fileno(), place.count, timeout)),
+      ],
+      pass_fds=[server.fileno()],
+      # It outlives this process, whose reader waits for the end of its output.
+      stdin=subprocess.DEVNULL,
+      stdout=subprocess.DEVNULL,
+      stderr=subprocess.DEVNULL,
+      env=os.environ | {'PYTHONPATH': os.pathsep.join(_path())},
+      start_new_session=True,
+    )
+
+
+def _path() -> list[str]:
+  """PYTHONPATH, after the folder of this package."""
+  root = pathlib.Path(__file__).resolve().parents[2]
+  return [str(root), *os.environ.get('PYTHONPATH', '').split(os.pathsep)]
+
+
+def _listen(place: Place) -> socket.socket:
+  """A socket at the coordinator's port, closed to others where it can be."""
+  if place.address in ('localhost', '127.0.0.1'):
+    return socket.create_server(('127.0.0.1', place.port))
+  if socket.has_dualstack_ipv6():
+    return socket.create_server(
+      ('', place.port), family=socket.AF_INET6, dualstack_ipv6=True
+    )
+  return socket.create_server(('', place.port))
+
+
+def _gather(
+  place: Place, deadline: float, say: _Waiting
+) -> tuple[Lines, dict[str, Any]]:
+  """The connection with the board, and its word that all hosts are there."""
+  hello = {
+    'host': place.index,
+    'count': place.count,
+    'name': socket.gethostname(),
+    'pid': os.getpid(),
+    'gpus': devices.allotted(),
+  }
+  while True:
+    try:
+      return _greet(place, hello, deadline, say)
+    except socket.gaierror as e:
+      say(f'{place.address} has no address ({e.strerror})')
+    except TimeoutError:
+      pass
+    except ValueError as e:
+      raise UserError(
+        f'another program listens at --coordinator={place}; name a port of '
+        f'{place.address} that is free'
+      ) from e
+    except OSError as e:
+      say(f'host 0 is not yet at {place} ({e.strerror or e})')
+    if time.monotonic() > deadline:
+      raise say.over()
+    time.sleep(_RETRY)
+
+
+def _greet(
+  place: Place, hello: dict[str, Any], deadline: float, say: _Waiting
+) -> tuple[Lines, dict[str, Any]]:
+  say(f'no answer from {place}')
+  connection = socket.create_connection((place.address, place.port), timeout=5)
+  connection.settimeout(BEAT)
+  lines = Lines(connection)
+  try:
+    lines.send({'hello': hello})
+    while True:
+      try:
+        messages = lines.receive()
+      except TimeoutError:
+        messages = []
+      for message in messages:
+        if 'refused' in message:
+          raise UserError(message['refused'])
+        if 'begin' in message:
+          connection.settimeout(BEAT)
+          return lines, message['begin']
+        if 'missing' in message:
+          missing = message['missing']
+          numbers = ', '.join(map(str, missing))
+          say(f'host{"s" * (len(missing) > 1)} {numbers} missing')
+      lines.send({'beat': 1})
+      say(say.reason)
+      if time.monotonic() > deadline:
+        raise say.over()
+  except BaseException:
+    lines.close()
+    raise
+
+
+def _connect_jax(place: Place, port: int, hosts: list[dict[str, Any]]) -> None:
+  # Has no effect where there are GPUs, and is needed where there are none.
+  jax.config.update('jax_cpu_collectives_implementation', 'gloo')
+  # It would take SIGTERM for itself, and the loop ask for it at every step.
+  jax.config.update('jax_enable_preemption_service', False)
+  jax.distributed.initialize(
+    f'{place.address}:{port}',
+    place.count,
+    place.index,
+    local_device_ids=devices.share(hosts, place.index),
+    cluster_detection_method='deactivate',
+    # JAX would serve in this process, too; nobody is told of that address.
+    coordinator_bind_address=f'127.0.0.1:{_free_port()}',
+    heartbeat_timeout_seconds=_JAX_TIMEOUT,
+    shutdown_timeout_seconds=_JAX_TIMEOUT,
+  )
+
+
+def _free_port() -> int:
+  with socket.create_server(('127.0.0.1', 0)) as probe:
+    return probe.getsockname()[1]
