@@ -22,7 +22,7 @@ from resnet_jax.text import paragraph
 
 # Seconds in which the news may come that another host caused this one's error:
 # a collective that broke off, a checkpoint that was not written by both.
-_LATE = {ExitCode.CRASH: 5.0, ExitCode.USER: 1.0}
+_LATE: dict[int, float] = {ExitCode.CRASH: 5.0, ExitCode.USER: 1.0}
 # Errors of the system that come and go with networks and other machines.
 _PASSING = {
   errno.EIO,

@@ -168,6 +168,7 @@ class Peers:
     self._all_bound.notify_all()
 
   def _lost_board(self, how: str) -> None:
+    self._lines.close()
     if self._told:  # the end of the job
       return
     self._end_with(
