@@ -137,14 +137,15 @@ while ((${#codes[@]} < ${#hosts[@]})); do
     fi
     wait "${pids[i]}"
     codes[i]=$?
-    ((codes[i] != 255)) || echo "${hosts[i]}: the connection was lost" >&2
-    if ((codes[i] != 0)) && [ -z "$first" ]; then
-      first=${codes[i]} since=$SECONDS
-      if [ -z "$signalled" ]; then
-        echo "hosts.sh: ${hosts[i]} ended with exit code $first; stopping" \
-          "the others" >&2
-        tell TERM
-      fi
+    ((codes[i] != 0)) || continue
+    how="with exit code ${codes[i]}"
+    ((codes[i] != 255)) || how='when the connection was lost'
+    echo "hosts.sh: ${hosts[i]} ended $how" >&2
+    [ -z "$first" ] || continue
+    first=${codes[i]} since=$SECONDS
+    # One that was signalled has told the others, who may still be saving.
+    if [ -z "$signalled" ] && ((first != 130 && first != 143)); then
+      tell TERM
     fi
   done
   if [ -n "$first" ] && ((SECONDS - since > grace)); then
