@@ -28,7 +28,7 @@ import ml_collections
 from absl import app, flags
 from ml_collections import config_flags
 
-from resnet_jax import eval_only, mean_image, train
+from resnet_jax import eval_only, mean_image, signals, train
 from resnet_jax.config import shipped
 from resnet_jax.config.file import check_overrides, load_config, set_none
 from resnet_jax.console import show_log, start_logging
@@ -186,7 +186,9 @@ def _join_hosts(config: ml_collections.ConfigDict) -> None:
     detect=_CLUSTER.value == 'auto',
   )
   gpus = [len(devices.allotted())]
-  if place:
+  if place is None:
+    signals.release()
+  else:
     wait, timeout = config.run.host_wait, config.run.host_timeout
     gpus = join.join(place, wait=wait, timeout=timeout)
   start_logging()
