@@ -61,7 +61,9 @@ case $code in
   0 | 2 | 130) exit "$code" ;;
 esac
 state=$(scontrol show --oneliner job "$SLURM_JOB_ID" | grep -o 'JobState=[A-Z]*')
-if [ "$state" != JobState=RUNNING ]; then # it was cancelled
+if [ "$state" != JobState=RUNNING ]; then # it was cancelled, or SLURM did it
+  echo "slurm.sh: ended with exit code $code; not queued again from here, for" \
+    "SLURM says ${state:-nothing} of the job" >&2
   exit "$code"
 fi
 if ((${SLURM_RESTART_COUNT:-0} >= ${RESTARTS:-20})); then
@@ -69,6 +71,6 @@ if ((${SLURM_RESTART_COUNT:-0} >= ${RESTARTS:-20})); then
     "RESTARTS=${RESTARTS:-20}" >&2
   exit "$code"
 fi
-echo "slurm.sh: ended with exit code $code; queued again" >&2
+echo "slurm.sh: ended with exit code $code; to be queued again" >&2
 scontrol requeue "$SLURM_JOB_ID"
 exit "$code"

@@ -1,8 +1,9 @@
 """A SLURM cluster of two nodes on this machine, for the tests.
 
 Each node is a slurmd in namespaces of its own, with its own hostname and
-/etc/hosts. Partition `high` preempts `low`, whose jobs get SIGTERM first.
-Nothing outside of the cluster's folder is touched.
+/etc/hosts. Partition `high` preempts `low`, whose jobs get SIGTERM first, and
+`rude`, whose jobs are ended as by `scancel`. Nothing outside of the cluster's
+folder is touched.
 """
 
 import contextlib
@@ -53,9 +54,10 @@ KillWait=30
 GresTypes=gpu
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
-NodeName=node0 NodeAddr=127.0.0.1 Port={ports[1]} CPUs=1 Gres=gpu:8
-NodeName=node1 NodeAddr=127.0.0.1 Port={ports[2]} CPUs=1 Gres=gpu:8
+NodeName=node0 NodeAddr=127.0.0.1 Port={ports[1]} CPUs=2 Gres=gpu:8
+NodeName=node1 NodeAddr=127.0.0.1 Port={ports[2]} CPUs=2 Gres=gpu:8
 PartitionName=low Nodes=ALL Default=YES PriorityTier=1 GraceTime=60
+PartitionName=rude Nodes=ALL PriorityTier=1
 PartitionName=high Nodes=ALL PriorityTier=2
 """
 

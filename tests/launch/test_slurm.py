@@ -1,7 +1,7 @@
 """launch/slurm.sh on a SLURM cluster of this machine, with real training."""
 
 import json
-import os
+import re
 import subprocess
 import sys
 
@@ -64,19 +64,23 @@ def test_a_job_trains_on_all_its_nodes(uncut):
   assert (described['hosts'], described['devices']) == (2, 2)
 
 
+@pytest.mark.parametrize(
+  ('partition', 'who'), [('low', 'to be queued again'), ('rude', 'not queued')]
+)
 def test_a_preempted_job_is_queued_again_and_ends_bit_equal(
-  cluster, digits_npz, tmp_path, uncut
+  cluster, digits_npz, tmp_path, uncut, partition, who
 ):
+  """With a GraceTime it is our script that queues it again, else SLURM."""
   workdir = tmp_path / 'run'
-  job = submit(cluster, training.flags(digits_npz, workdir), '--nodes=2')
+  flags = training.flags(digits_npz, workdir)
+  job = submit(cluster, flags, '--nodes=2', f'--partition={partition}')
   training.wait_until(lambda: training.has_saved(workdir))
   urgent = submit_words(
     cluster,
     '--partition=high',
     '--nodes=2',
     '--output=/dev/null',
-    '--wrap',
-    'sleep 1',
+    '--wrap=sleep 1',
   )
   cluster.wait(job, 'PENDING')
   cluster.wait(urgent, 'COMPLETED')
@@ -86,9 +90,9 @@ def test_a_preempted_job_is_queued_again_and_ends_bit_equal(
   text = output(cluster, job)
   assert state == 'COMPLETED', text
   assert cluster.facts(job)['Restarts'] == '1'
-  assert 'stopped by SIGTERM at step' in text
-  assert 'exit code 143; queued again' in text
-  assert 'resumed at step' in text
+  (stopped,) = set(re.findall(r'stopped by SIGTERM at step (\d+)', text))
+  assert f'exit code 143; {who}' in text
+  assert f'resumed at step {stopped} of' in text  # the last save is whole
   training.assert_same_end(workdir, uncut)
 
 
@@ -109,7 +113,7 @@ def test_a_cancelled_job_is_not_queued_again(cluster, digits_npz, tmp_path):
   cluster.call('scancel', job)
   training.wait_until(lambda: not cluster.call('squeue', '-h'))
   assert cluster.facts(job)['JobState'] == 'CANCELLED'
-  assert 'queued again' not in output(cluster, job)
+  assert 'to be queued again' not in output(cluster, job)
 
 
 def test_an_array_trains_a_seed_in_each_task(cluster, digits_npz, tmp_path):
@@ -122,3 +126,13 @@ def test_an_array_trains_a_seed_in_each_task(cluster, digits_npz, tmp_path):
     config = json.loads((folder / 'config.json').read_text())
     assert config['seed'] == seed
     assert (folder / 'results.json').exists()
+
+
+def test_two_processes_on_a_node_find_each_other(cluster, digits_npz, tmp_path):
+  flags = training.flags(digits_npz, tmp_path)
+  more = '--config.duration=8', '--config.run.eval_every=8'
+  job = submit(cluster, [*flags, *more], '--nodes=1', '--ntasks-per-node=2')
+  state = cluster.wait(job, 'COMPLETED', 'FAILED')
+  assert state == 'COMPLETED', output(cluster, job)
+  described = json.loads((tmp_path / 'environment.json').read_text())
+  assert described['hosts'] == 2
