@@ -35,6 +35,7 @@ from resnet_jax.console import show_log, start_logging
 from resnet_jax.errors import UserError
 from resnet_jax.hosts import cluster, devices, join
 from resnet_jax.paths import local_path
+from resnet_jax.runs import sessions
 from resnet_jax.shell import shell
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -119,7 +120,7 @@ def main(argv: Sequence[str]) -> None:
   if _MODE.value == 'mean_image':
     mean_image.compute(config)
     return
-  train.train(config, workdir)
+  train.train(config, workdir, began=sessions.process_began())
 
 
 def parse_flags(argv: Sequence[str]) -> list[str]:

@@ -27,7 +27,7 @@ class Hosts:
       'XLA_FLAGS': '--xla_force_host_platform_device_count=1',
       'JAX_DISABLE_MOST_OPTIMIZATIONS': '1',  # the nets are tiny
     }
-    self.files = [tempfile.TemporaryFile('w+') for _ in range(count)]
+    self.files = [tempfile.TemporaryFile('w+') for _ in range(count)]  # noqa: SIM115
     self.processes = [
       subprocess.Popen(
         [
