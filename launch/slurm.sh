@@ -71,6 +71,6 @@ if ((${SLURM_RESTART_COUNT:-0} >= ${RESTARTS:-20})); then
     "RESTARTS=${RESTARTS:-20}" >&2
   exit "$code"
 fi
-echo "slurm.sh: ended with exit code $code; to be queued again" >&2
-scontrol requeue "$SLURM_JOB_ID"
+echo "slurm.sh: ended with exit code $code; queued again" >&2
+scontrol requeue "$SLURM_JOB_ID" || echo 'slurm.sh: SLURM refused that' >&2
 exit "$code"

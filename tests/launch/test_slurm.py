@@ -65,7 +65,7 @@ def test_a_job_trains_on_all_its_nodes(uncut):
 
 
 @pytest.mark.parametrize(
-  ('partition', 'who'), [('low', 'to be queued again'), ('rude', 'not queued')]
+  ('partition', 'who'), [('low', 'queued again'), ('rude', 'not queued again')]
 )
 def test_a_preempted_job_is_queued_again_and_ends_bit_equal(
   cluster, digits_npz, tmp_path, uncut, partition, who
@@ -113,7 +113,7 @@ def test_a_cancelled_job_is_not_queued_again(cluster, digits_npz, tmp_path):
   cluster.call('scancel', job)
   training.wait_until(lambda: not cluster.call('squeue', '-h'))
   assert cluster.facts(job)['JobState'] == 'CANCELLED'
-  assert 'to be queued again' not in output(cluster, job)
+  assert '; queued again' not in output(cluster, job)
 
 
 def test_an_array_trains_a_seed_in_each_task(cluster, digits_npz, tmp_path):
