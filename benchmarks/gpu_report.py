@@ -2,7 +2,7 @@
 
 import collections
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import ml_collections
@@ -43,6 +43,11 @@ def describe(program: hlo.Program, found: list[Kernel]) -> dict[str, Any]:
     'seconds_of_bytes': moved.total() / gpu_target.BANDWIDTH,
     'seconds_of_flops': sum(n / gpu_target.FLOPS[p] for p, n in flops.items()),
     'least_seconds': bound,
+    'messages': [
+      {'bytes': _sent(k), 'products_left': products_left}
+      for k, products_left in _with_products_left(found)
+      if k.kind == 'collective' and k not in norms
+    ],
     'collectives': sum(k.times for k in collectives),
     'collective_bytes': sum(_sent(k) for k in collectives),
     'awaited_collectives': sum(k.times for k in awaited_ones),
@@ -134,6 +139,12 @@ def show(report: dict[str, Any]) -> None:
     _size(report['collective_bytes']),
   )
   table.add_row('the passes wait for', f'{report["awaited_collectives"]:,}', '')
+  for message in report['messages']:
+    table.add_row(
+      'leaves',
+      f'{message["products_left"]:,}',
+      f'products before the end: {_size(message["bytes"])}',
+    )
   table.add_row(
     "of them BN's",
     f'{report["bn_collectives"]:,}',
@@ -176,6 +187,14 @@ def _place(kernel: Kernel) -> str:
   return re.sub(
     r'jit\(_fun\)/|ResNet\.features/', '', kernel.instruction.op_name
   )
+
+
+def _with_products_left(found: list[Kernel]) -> Iterator[tuple[Kernel, int]]:
+  """Each kernel with the number of products that begin after it."""
+  left = sum(k.times for k in found if k.kind == 'product')
+  for k in found:
+    left -= k.times if k.kind == 'product' else 0
+    yield k, left
 
 
 def _is_norm(kernel: Kernel) -> bool:

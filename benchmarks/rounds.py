@@ -84,8 +84,8 @@ class Worker:
   def round(self, repeats: int) -> tuple[float, float]:
     """The amount done per second, and the seconds that it took."""
     self._pipe.send(repeats)
-    amount, seconds = self._receive()
-    return amount / seconds, seconds
+    rate_and_seconds: tuple[float, float] = self._receive()
+    return rate_and_seconds
 
   def close(self) -> None:
     """Ends the process."""
@@ -141,6 +141,14 @@ def facts(
     return worker.facts
 
 
+def timed(work: Work, repeats: int) -> tuple[float, float]:
+  """The amount done per second, and the seconds that it took."""
+  start = time.perf_counter()
+  amount, seconds = work(repeats)
+  seconds = seconds or time.perf_counter() - start
+  return amount / seconds, seconds
+
+
 def nothing(repeats: int) -> tuple[float, None]:
   """The work of a subject that has only facts."""
   raise RuntimeError('there is nothing to repeat')
@@ -158,10 +166,7 @@ def _serve(pipe: Connection, maker: str, spec: Any) -> None:
     work, about = make(spec)
     pipe.send(about)
     while True:
-      repeats = pipe.recv()
-      start = time.perf_counter()
-      amount, seconds = work(repeats)
-      pipe.send((amount, seconds or time.perf_counter() - start))
+      pipe.send(timed(work, pipe.recv()))
   except (EOFError, BrokenPipeError, KeyboardInterrupt):
     pass
   except Unavailable as e:

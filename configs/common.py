@@ -172,6 +172,9 @@ def get_config() -> ml_collections.ConfigDict:
   # Parts of a device's share that are computed in turn, to save memory. BN
   # groups must fit into a part, so that the result stays the same.
   run.microbatches = 1
+  # Small images: whether they stay in the memory of the host, and not on every
+  # device, where they may be too many.
+  run.data_on_host = False
   # Duration between two checkpoints; '10 minutes' and the like are allowed,
   # too.
   run.checkpoint_every = '10 minutes'

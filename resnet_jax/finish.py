@@ -10,9 +10,11 @@ import numpy as np
 
 from resnet_jax.console import Progress
 from resnet_jax.experiment import Experiment
+from resnet_jax.hosts import agreement
 from resnet_jax.placement import replicate
 from resnet_jax.runs import checkpoint, curves, environment, history, lock
 from resnet_jax.runs.leaves import fill
+from resnet_jax.runs.sessions import Goodput
 from resnet_jax.runs.workdir import clear_folder, write_json
 from resnet_jax.scores import Result
 from resnet_jax.state import TrainMetrics, TrainState
@@ -67,6 +69,7 @@ def evaluate_final(
     series.wait()
     series.close()
   best.wait()
+  agreement.meet()  # before the others read what the first host has written
   found = best.newest(required=False)
   best.set_aside_after(found.step if found else -1)
   if found:  # with its BN statistics of that step
@@ -117,6 +120,7 @@ def write_results(
   meta: dict[str, Any],
   *,
   workdir: pathlib.Path,
+  goodput: Goodput,
   best_step: int | None,
 ) -> dict[str, Any]:
   """Writes results.json, the tables of errors by class, and the curves.
@@ -126,6 +130,7 @@ def write_results(
     results: Results by form and split, from `evaluate_final`.
     meta: The facts that its last checkpoint is saved with.
     workdir: The run's folder.
+    goodput: How much of the run's time became its result.
     best_step: The step with the lowest validation error, if there is one.
 
   Returns:
@@ -140,6 +145,7 @@ def write_results(
       form: {split: result.to_json() for split, result in by_split.items()}
       for form, by_split in results.items()
     },
+    **goodput.to_json(),
     'environment': environment.describe(precision=run.config.model.precision),
   }
   write_json(workdir / 'results.json', content)
@@ -155,6 +161,7 @@ def write_results(
     except ImportError as e:
       _log.warning('no curves.png: %s is missing (pip install it)', e.name)
   _log.info('the results are in %s', workdir)
+  _log.info('%s', goodput)
   return content
 
 

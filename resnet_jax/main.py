@@ -28,13 +28,14 @@ import ml_collections
 from absl import app, flags
 from ml_collections import config_flags
 
-from resnet_jax import eval_only, mean_image, train
+from resnet_jax import eval_only, mean_image, signals, train
 from resnet_jax.config import shipped
 from resnet_jax.config.file import check_overrides, load_config, set_none
 from resnet_jax.console import show_log, start_logging
 from resnet_jax.errors import UserError
 from resnet_jax.hosts import cluster, devices, join
 from resnet_jax.paths import local_path
+from resnet_jax.runs import sessions
 from resnet_jax.shell import shell
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -119,7 +120,7 @@ def main(argv: Sequence[str]) -> None:
   if _MODE.value == 'mean_image':
     mean_image.compute(config)
     return
-  train.train(config, workdir)
+  train.train(config, workdir, began=sessions.process_began())
 
 
 def parse_flags(argv: Sequence[str]) -> list[str]:
@@ -186,7 +187,9 @@ def _join_hosts(config: ml_collections.ConfigDict) -> None:
     detect=_CLUSTER.value == 'auto',
   )
   gpus = [len(devices.allotted())]
-  if place:
+  if place is None:
+    signals.release()
+  else:
     wait, timeout = config.run.host_wait, config.run.host_timeout
     gpus = join.join(place, wait=wait, timeout=timeout)
   start_logging()

@@ -10,6 +10,8 @@ import pathlib
 import platform
 import sys
 
+from resnet_jax import signals
+
 _TUNABLES = ':'.join(
   [
     'glibc.malloc.hugetlb=1',  # pages of 2 MB where the kernel has them
@@ -27,7 +29,7 @@ def keep_memory() -> None:
   glibc reads them when a process starts. Call this first: whatever ran before,
   runs again.
   """
-  if settings():
+  if settings() and not signals.noted():  # which would be forgotten
     os.environ.update(settings())
     os.execv(sys.executable, sys.orig_argv)
 

@@ -20,6 +20,8 @@ _lock = threading.RLock()
 _ending = False
 _clean_up: Callable[[], object] | None = None
 _tell: Callable[[int], object] | None = None
+_holding = False
+_noted = 0
 _watched: int | None = None  # the process that has a thread for it
 
 
@@ -46,6 +48,28 @@ def end_at_once(clean_up: Callable[[], object] | None = None) -> None:
   _start_watching()
 
 
+def hold() -> None:
+  """Only notes the first signal, until `release`.
+
+  Several hosts that are about to meet would wait for one that ended before.
+  """
+  global _holding
+  _holding = True
+
+
+def noted() -> int:
+  """The number of the signal that was held back, or 0."""
+  return _noted
+
+
+def release() -> None:
+  """Acts on the signal that was held back, and on others from now on."""
+  global _holding
+  _holding = False
+  if _noted:
+    _end(_noted, None)
+
+
 def tell_of_end(tell: Callable[[int], object] | None) -> None:
   """Calls `tell` with the number of a signal that ends this process."""
   global _tell
@@ -70,13 +94,16 @@ def _start_watching() -> None:
 
 def _watch(readable: int) -> None:
   while numbers := os.read(readable, 1):
-    if signal.getsignal(numbers[0]) is _end:
+    if not _holding and signal.getsignal(numbers[0]) is _end:
       _end(numbers[0], None)
 
 
 def _end(number: int, _: FrameType | None) -> None:
-  global _ending
+  global _ending, _noted
   with _lock:  # both threads come here, and the first ends both
+    if _holding and not _noted:
+      _noted = number
+      return
     if _ending:
       return
     _ending = True

@@ -4,12 +4,11 @@
 A state goes in and comes out whole (`in_axes=None`): its arrays look like one
 copy and are one on each device, and nothing is ever indexed by device. Each
 device's share of the batch is mapped: its images, or, where all examples live
-on the device, its number, by which it picks them. Means over devices are here
-and in models/norm.py (BN groups that span devices).
+on the device, its number, by which it picks them. Means over devices are in
+collectives.py and in models/norm.py (BN groups that span devices).
 """
 
 import functools
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from resnet_jax.collectives import device_mean, device_sum
 from resnet_jax.compiler import Compiled
 from resnet_jax.data.feed import MakeBatch
 from resnet_jax.data.views import Views
@@ -31,8 +31,6 @@ from resnet_jax.views import log_probabilities
 
 # Weight of the losses of auxiliary heads (Szegedy et al. 2014, Sec. 5).
 _AUXILIARY = 0.3
-# Numbers of an array that is averaged over the devices together with others.
-_SMALL = 2**16
 
 
 def make_train_step(
@@ -103,7 +101,7 @@ def make_train_step(
       state.params, images, labels, keys
     )
     # Shares are of one size: the mean of their means is the batch's mean.
-    gradients = _device_mean(gradients)
+    gradients = device_mean(gradients)
 
     learning_rate = schedule.at(state.step, state.schedule)
     updates, opt_state = optimizer.update(
@@ -112,7 +110,7 @@ def make_train_step(
     batch = Metrics.single_from_model_output(
       loss=losses.astype(jnp.float32), error=wrong
     )
-    batch = jax.lax.psum(batch, AXIS)
+    batch = jax.tree.map(device_sum, batch)
     batch = TrainMetrics(
       **vars(batch),
       learning_rate=clu.metrics.LastValue.from_model_output(learning_rate),
@@ -232,21 +230,6 @@ def _apply(
     return jax.tree.map(lambda x: x.squeeze(0), of_one)
 
   return jax.vmap(apply_to_one)(images, keys)
-
-
-def _device_mean(tree: Any) -> Any:
-  """The mean of each array over the devices, small arrays in one message."""
-  leaves, structure = jax.tree.flatten(tree)
-  small = [x for x in leaves if x.size <= _SMALL]
-  rest = iter(jax.lax.pmean([x for x in leaves if x.size > _SMALL], AXIS))
-  flat = jnp.concatenate([x.ravel() for x in small])
-  ends = itertools.accumulate(x.size for x in small)
-  parts = iter(jnp.split(jax.lax.pmean(flat, AXIS), list(ends)[:-1]))
-  means = [
-    next(parts).reshape(x.shape) if x.size <= _SMALL else next(rest)
-    for x in leaves
-  ]
-  return jax.tree.unflatten(structure, means)
 
 
 def _dropout_keys(seed: int, step: jax.Array, share: int) -> jax.Array:

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import pathlib
 import signal
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from resnet_jax.runs import (
   environment,
   hook,
   lock,
+  sessions,
   telemetry,
 )
 from resnet_jax.runs.interruption import Cadence, StopSignals
@@ -38,9 +40,18 @@ _IN_FLIGHT_CPU, _IN_FLIGHT = 0, 8
 
 
 def train(
-  config: ml_collections.ConfigDict, workdir: pathlib.Path
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
+  *,
+  began: float | None = None,
 ) -> dict[str, Any]:
   """Trains to the end of `config`, from where `workdir` left off.
+
+  Args:
+    config: The run's.
+    workdir: Its folder.
+    began: The moment from which the time of this session counts, by
+      time.monotonic(); None is now.
 
   Returns:
     The content of `results.json`.
@@ -49,6 +60,7 @@ def train(
     UserError: something the user can mend; what was saved before stays.
     Interrupted: SIGTERM or SIGINT; everything is saved.
   """
+  began = time.monotonic() if began is None else began
   with contextlib.ExitStack() as stack:
     with agreement.agreeing() as facts:
       checks.check(config)
@@ -59,7 +71,8 @@ def train(
       run, series, newest = start.prepare(config, workdir)
       facts |= start.run_facts(run, newest)
     _log.info('%s', summary.describe(run))
-    trainer = Trainer(run, held, series, newest)
+    trainer = Trainer(run, held, series, newest, began=began)
+    stack.enter_context(trainer.sessions)
     try:
       _loop(trainer)
       return trainer.finish()
@@ -87,6 +100,7 @@ def _loop(trainer: 'Trainer') -> None:
         trainer.save(done)
       if stop:
         trainer.close()
+        agreement.meet()  # launchers may end all hosts when one has ended
         raise Interrupted(
           f'stopped by {signal.Signals(stop).name} at step {done:,} of '
           f'{plan.steps:,}; saved in {trainer.latest.folder / str(done)}. The '
@@ -121,6 +135,7 @@ class Trainer:
     held: The folder of the run, locked.
     latest: The series of checkpoints to resume from.
     newest: The checkpoint to resume from now, if there is one.
+    began: The moment from which the time of this session counts.
 
   Raises:
     UserError: there is too little disk space, or what `workdir` holds is of
@@ -133,6 +148,8 @@ class Trainer:
     held: lock.Hold,
     latest: checkpoint.Series,
     newest: checkpoint.Found | None,
+    *,
+    began: float,
   ) -> None:
     self.run = run
     self.held = held
@@ -148,6 +165,14 @@ class Trainer:
       _log.info('resumed at step %s of %s', f'{newest.step:,}', of)
 
     self.clock = telemetry.Clock(newest.meta.get('seconds') if newest else None)
+    self.sessions = sessions.Log(
+      held.workdir,
+      run.meta(),
+      began=began,
+      first_step=self.first_step,
+      steps=run.plan.steps,
+      trained=self.clock.before.get('train', 0.0),
+    )
     self.reporter = telemetry.Reporter(
       held.workdir,
       first_step=self.first_step,
@@ -174,6 +199,7 @@ class Trainer:
     splits = run.evaluator.splits
     self._watched = 'validation' if 'validation' in splits else splits[0]
     self._warming_up = run.config.schedule.warmup == 'error'
+    self.clock.start()
 
   def train_step(self, step: int) -> None:
     """Does step number `step`, counted from 0."""
@@ -194,6 +220,7 @@ class Trainer:
     values = self._values(done)
     self.held.check()
     self.reporter.train(done, values)
+    self.sessions.alive(done)
     self._metrics = self._no_metrics
     if self._warming_up and int(self._state.schedule.warmup_end) >= 0:
       self._warming_up = False
@@ -231,6 +258,7 @@ class Trainer:
     with self.clock('save'):
       self._check_finite(done)
       self.held.check()
+      self.sessions.alive(done)
       self.latest.save(done, self._bundle(), self._meta())
     self.cadence.saved()
 
@@ -248,6 +276,7 @@ class Trainer:
       results,
       meta,
       workdir=self.held.workdir,
+      goodput=self.sessions.goodput(meta['seconds']['train']),
       best_step=self.best_step if 'best' in results else None,
     )
     self.held.check()

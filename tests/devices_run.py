@@ -1,69 +1,79 @@
-"""A run on one number of devices; test_devices.py compares several.
+"""A run on one number of hosts and devices; tests compare several.
 
-python -m tests.devices_run DIGITS.npz DTYPE BN_GROUP_SIZE STEPS OUT.npz
+python -m tests.devices_run OUT.npz --steps=N --config=FILE ...
+
+With --coordinator, --num_hosts and --host it is one of several hosts, and each
+writes what it has seen itself.
 """
 
 import sys
-from collections.abc import Sequence
 
 import jax
 import numpy as np
+from absl import flags
 
-from resnet_jax import experiment, train
-from resnet_jax.config.file import load_config
+from resnet_jax import experiment, main, train
+from resnet_jax.config import checks
+from resnet_jax.config.file import set_none
+from resnet_jax.evaluate import Evaluator
 from resnet_jax.placement import replicate
 from resnet_jax.runs.leaves import flatten
+from resnet_jax.scores import tally
 from resnet_jax.state import TrainMetrics
-from tests import command
+
+_STEPS = flags.DEFINE_integer('steps', 50, 'Steps to train')
+_EVAL_BATCHES = flags.DEFINE_multi_integer(
+  'eval_batches', [16], 'Batch sizes of the evaluations'
+)
+# Batches that are kept to be compared.
+_BATCHES = 20
 
 
-def main(npz: str, dtype: str, group: str, steps: str, out: str) -> None:
-  # Most of the time is XLA's optimizer, which nets this small do not need.
-  jax.config.update('jax_disable_most_optimizations', True)
-  config = load_config(command.TINY[0].split('=')[1])
-  config.dataset.npz = npz
-  config.model.name = 'cifar_resnet8'
-  config.model.dtype = dtype
-  config.model.bn_group_size = int(group)
-  config.batch_size = 16
-  config.duration = '50 steps'
-  config.augment.pad = 1
-  config.augment.flip = True
+def run(out: str) -> None:
+  if flags.FLAGS.coordinator:
+    jax.config.update('jax_cpu_collectives_implementation', 'gloo')
+    jax.distributed.initialize(
+      flags.FLAGS.coordinator, flags.FLAGS.num_hosts, flags.FLAGS.host
+    )
+  config = flags.FLAGS.config
+  set_none(config)
+  checks.check(config)
   run = experiment.build(config)
   state, metrics = replicate((run.initial_state(), TrainMetrics.empty()))
   # To the last bit one start: initialization is compiled apart.
   train_step = train.build_step(run)
   results = {}
-  for k in range(int(steps)):
+  for k in range(_STEPS.value):
     state, metrics = train_step(state, metrics, *run.feed.at(k))
     jax.block_until_ready(state)
     if k == 0:  # the trace is now -learning_rate * gradient
       trace = flatten(jax.device_get(state.opt_state))
       results |= {f'gradient/{name}': x for name, x in trace.items()}
-  if dtype == 'float64':
+  if config.model.dtype == 'float64':
     final = flatten(jax.device_get(state))
     results |= {f'state/{name}': x for name, x in final.items()}
-  results['batches'] = batches(run, range(20))
-  counts = run.evaluator(run.model, state.variables(), 'test')
-  results['evaluation'] = np.array([counts.examples, counts.wrong])
+  results['batches'] = batches(run)
+  split = run.evaluator.splits[-1]
+  for size in _EVAL_BATCHES.value:
+    config.run.eval_batch_size = size
+    evaluator = Evaluator(config, run.data)
+    counts = tally(evaluator.scores(run.model, state.variables(), split))
+    results[f'evaluation/{size}'] = np.array([counts.examples, counts.wrong])
   np.savez(out, **results)
 
 
-def batches(run: experiment.Experiment, steps: Sequence[int]) -> np.ndarray:
-  """The images of `steps`, shares of the devices in their order."""
+def batches(run: experiment.Experiment) -> np.ndarray:
+  """This host's images, [examples, steps], of its devices in their order."""
   share = jax.pmap(
     lambda step, common, share: run.feed.make_batch(
       step, common, share, run.normalization
     )[0],
     in_axes=(None, None, 0),
+    devices=jax.local_devices(),
   )
-  return np.stack(
-    [
-      np.concatenate(jax.device_get(share(np.int32(k), *run.feed.at(k))))
-      for k in steps
-    ]
-  )
+  steps = [share(np.int32(k), *run.feed.at(k)) for k in range(_BATCHES)]
+  return np.stack([np.concatenate(jax.device_get(x)) for x in steps], 1)
 
 
 if __name__ == '__main__':
-  main(*sys.argv[1:])
+  run(*main.parse_flags(sys.argv)[1:])

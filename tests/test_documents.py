@@ -15,7 +15,13 @@ FILE = re.compile(
 )
 ROOTS = [command.ROOT, command.ROOT / 'docs', command.ROOT / 'resnet_jax']
 # Files that a run leaves in its folder.
-LEFT = {'config.json', 'environment.json', 'results.json', 'curves.png'}
+LEFT = {
+  'config.json',
+  'curves.png',
+  'environment.json',
+  'results.json',
+  'sessions.json',
+}
 
 
 @pytest.mark.parametrize('document', DOCUMENTS, ids=lambda path: path.name)

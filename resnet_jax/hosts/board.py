@@ -10,7 +10,7 @@ others.
 
 A host says `hello`, and hears `missing` until all have come, then `begin`. From
 then on every line is for the others; a host that leaves without an `end` has
-`gone`.
+`gone`. Where a signal ends one before all have come, those who come are told.
 """
 
 import os
@@ -51,6 +51,9 @@ class Board:
     self._heard: dict[int, float] = {}
     self._ended: set[int] = set()
     self._service: Any = None
+    # The message of a host that a signal ended before all had come.
+    self._signal: dict[str, Any] = {}
+    self._signal_told = 0.0
     self._parent = os.getppid()
 
   def serve(self) -> None:
@@ -67,10 +70,16 @@ class Board:
         beat = now
         self._tell_all({'beat': 1})
         self._look_for_lost(now)
+    for lines in [*self._hosts.values(), *self._strangers]:
+      self._drop(lines)
+    self._selector.close()
 
   def _is_over(self) -> bool:
     if self._service:
       return not self._hosts
+    if self._signal:  # those who come within the time are told
+      told = len(self._hellos) == self._count
+      return told or time.monotonic() > self._signal_told + self._timeout
     first_left = 0 in self._hellos and 0 not in self._hosts
     return first_left or os.getppid() != self._parent
 
@@ -85,7 +94,7 @@ class Board:
     try:
       for message in lines.receive():
         if lines in self._strangers:
-          self._greet(lines, message['hello'])
+          self._greet(lines, message)
         for host in [h for h, x in self._hosts.items() if x is lines]:
           self._heard[host] = time.monotonic()
           self._pass_on(host, message)
@@ -94,7 +103,8 @@ class Board:
       for host in [h for h, x in self._hosts.items() if x is lines]:
         self._leave(host, _SILENT)
 
-  def _greet(self, lines: Lines, hello: dict[str, Any]) -> None:
+  def _greet(self, lines: Lines, message: dict[str, Any]) -> None:
+    hello = message['hello']
     host = int(hello['host'])
     if refusal := self._refusal(host, hello):
       lines.send({'refused': refusal})
@@ -103,9 +113,11 @@ class Board:
     self._hosts[host], self._hellos[host] = lines, hello
     self._heard[host] = time.monotonic()
     missing = sorted(set(range(self._count)) - self._hosts.keys())
-    if missing:
+    if self._signal:
+      lines.send(self._signal)
+    elif missing:
       self._tell_all({'missing': missing})
-    else:
+    elif 'signal' not in message:
       self._begin()
 
   def _refusal(self, host: int, hello: dict[str, Any]) -> str:
@@ -143,10 +155,15 @@ class Board:
     self._tell_all({'begin': {'port': port, 'hosts': hellos}})
 
   def _pass_on(self, host: int, message: dict[str, Any]) -> None:
-    if 'end' in message:
+    content = {k: v for k, v in message.items() if k not in ('hello', 'beat')}
+    if not content:
+      return
+    content['from'] = host
+    if 'end' in content:
       self._ended.add(host)
-    if not message.keys() & {'beat', 'hello'}:
-      self._tell_all(message | {'from': host}, but=host)
+    if 'signal' in content and not self._service:
+      self._signal, self._signal_told = content, time.monotonic()
+    self._tell_all(content, but=host)
 
   def _look_for_lost(self, now: float) -> None:
     for host, heard in list(self._heard.items()):

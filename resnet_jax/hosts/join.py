@@ -12,7 +12,7 @@ from typing import Any
 import jax
 
 from resnet_jax import signals
-from resnet_jax.errors import LostHost, UserError
+from resnet_jax.errors import Interrupted, LostHost, UserError
 from resnet_jax.hosts import devices, peers
 from resnet_jax.hosts.cluster import Place
 from resnet_jax.hosts.lines import BEAT, Lines
@@ -22,6 +22,8 @@ _log = logging.getLogger('resnet_jax')
 
 # Seconds between two lines that say for whom this host waits, and attempts.
 _SAY_EVERY, _RETRY = 10.0, 0.5
+# Seconds that a host which was sent a signal looks for the others to tell them.
+_PATIENCE = 5.0
 # Below the day after which JAX's own watch would end a host.
 _JAX_TIMEOUT = 24 * 3600
 
@@ -45,7 +47,7 @@ def join(place: Place, *, wait: float, timeout: float) -> list[int]:
   say = _Waiting(place, wait)
   if place.index == 0:
     _start_board(place, timeout, deadline, say)
-  lines, begin = _gather(place, deadline, say)
+  lines, begin, heard = _gather(place, deadline, say)
   hosts = begin['hosts']
   peers.current = Peers(
     lines,
@@ -53,8 +55,10 @@ def join(place: Place, *, wait: float, timeout: float) -> list[int]:
     [host['name'] for host in hosts],
     timeout=timeout,
     end=peers.end_process,
+    heard=heard,
   )
   signals.tell_of_end(peers.current.tell_signal)
+  signals.release()
   _connect_jax(place, begin['port'], hosts)
   return [devices.expected(hosts, index) for index in range(place.count)]
 
@@ -66,7 +70,8 @@ class _Waiting:
     self._place = place
     self._wait = wait
     self._began = time.monotonic()
-    self._said, self._next = '', _RETRY * 2
+    self._said, self._next = '', 1.0
+    self.reason = f'host 0 is not yet at {place}'
 
   def __call__(self, reason: str) -> None:
     self.reason = reason
@@ -100,7 +105,10 @@ def _start_board(
       server = _listen(place)
       break
     except OSError as e:
-      say(f'its port {place.port} cannot be listened on ({e.strerror})')
+      reason = os.strerror(e.errno or 0)
+      say(f'its port {place.port} cannot be listened on ({reason})')
+      if signals.noted():
+        signals.release()
       if time.monotonic() > deadline:
         raise say.over() from e
       time.sleep(_RETRY)
@@ -140,8 +148,8 @@ def _listen(place: Place) -> socket.socket:
 
 def _gather(
   place: Place, deadline: float, say: _Waiting
-) -> tuple[Lines, dict[str, Any]]:
-  """The connection with the board, and its word that all hosts are there."""
+) -> tuple[Lines, dict[str, Any], list[dict[str, Any]]]:
+  """What `_greet` returns, once all hosts are there."""
   hello = {
     'host': place.index,
     'count': place.count,
@@ -155,7 +163,7 @@ def _gather(
     except socket.gaierror as e:
       say(f'{place.address} has no address ({e.strerror})')
     except TimeoutError:
-      pass
+      say(f'no answer from {place}')
     except ValueError as e:
       raise UserError(
         f'another program listens at --coordinator={place}; name a port of '
@@ -163,35 +171,36 @@ def _gather(
       ) from e
     except OSError as e:
       say(f'host 0 is not yet at {place} ({e.strerror or e})')
+    if signals.noted():  # host 0 may come within seconds, to be told
+      deadline = min(deadline, time.monotonic() + _PATIENCE)
     if time.monotonic() > deadline:
+      signals.release()
       raise say.over()
     time.sleep(_RETRY)
 
 
 def _greet(
   place: Place, hello: dict[str, Any], deadline: float, say: _Waiting
-) -> tuple[Lines, dict[str, Any]]:
-  say(f'no answer from {place}')
+) -> tuple[Lines, dict[str, Any], list[dict[str, Any]]]:
+  """The connection, `begin`, and what has come after it already."""
   connection = socket.create_connection((place.address, place.port), timeout=5)
   connection.settimeout(BEAT)
   lines = Lines(connection)
   try:
-    lines.send({'hello': hello})
+    number = signals.noted()
+    lines.send({'hello': hello} | (peers.end_by(number) if number else {}))
     while True:
+      if number := signals.noted():
+        lines.send(peers.end_by(number))
+        signals.release()
       try:
         messages = lines.receive()
       except TimeoutError:
         messages = []
-      for message in messages:
-        if 'refused' in message:
-          raise UserError(message['refused'])
+      for i, message in enumerate(messages):
         if 'begin' in message:
-          connection.settimeout(BEAT)
-          return lines, message['begin']
-        if 'missing' in message:
-          missing = message['missing']
-          numbers = ', '.join(map(str, missing))
-          say(f'host{"s" * (len(missing) > 1)} {numbers} missing')
+          return lines, message['begin'], messages[i + 1 :]
+        _hear(message, place, say)
       lines.send({'beat': 1})
       say(say.reason)
       if time.monotonic() > deadline:
@@ -199,6 +208,17 @@ def _greet(
   except BaseException:
     lines.close()
     raise
+
+
+def _hear(message: dict[str, Any], place: Place, say: _Waiting) -> None:
+  if 'refused' in message:
+    raise UserError(message['refused'])
+  if 'signal' in message:
+    line = peers.interruption(message, place.count)
+    raise Interrupted(line, message['signal'])
+  if missing := message.get('missing'):
+    numbers = ', '.join(map(str, missing))
+    say(f'host{"s" * (len(missing) > 1)} {numbers} missing')
 
 
 def _connect_jax(place: Place, port: int, hosts: list[dict[str, Any]]) -> None:

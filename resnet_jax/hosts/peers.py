@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from resnet_jax.errors import ExitCode
@@ -29,6 +29,7 @@ class Peers:
     names: The names of all hosts' machines.
     timeout: Seconds without news of the board after which it is given up.
     end: Ends this process, given the last words and the exit code.
+    heard: Messages that have come already.
   """
 
   def __init__(
@@ -39,6 +40,7 @@ class Peers:
     *,
     timeout: float,
     end: Callable[[str, int], None],
+    heard: Sequence[dict[str, Any]] = (),
   ) -> None:
     self.index = index
     self.names = names
@@ -53,6 +55,8 @@ class Peers:
     self._bound = 0
     self._bounds: dict[int, int] = {}
     self._all_bound = threading.Condition()
+    for message in heard:
+      self._hear(message)
     threading.Thread(target=self._listen, daemon=True).start()
 
   def name(self, host: int) -> str:
@@ -109,7 +113,7 @@ class Peers:
 
   def tell_signal(self, number: int) -> None:
     """Tells the others that a signal ends this host now."""
-    self._send({'end': 128 + number, 'signal': number})
+    self._send(end_by(number))
 
   def _send(self, message: dict[str, Any]) -> None:
     with contextlib.suppress(OSError):  # the listening thread says so
@@ -147,9 +151,7 @@ class Peers:
         self._bounds[message['from']] = message['bound']
         self._all_bound.notify_all()
     elif message.get('signal'):
-      name = signal.Signals(message['signal']).name
-      line = f'interrupted by {name} on {self.name(message["from"])}'
-      self._end_with(line, message['end'])
+      self._end_with(interruption(message, len(self.names)), message['end'])
     elif message.get('text'):
       self._hear_failure(message['from'], message['end'], message['text'])
 
@@ -192,6 +194,17 @@ _AGAIN = (
   'Start all hosts again with the same command: the run goes on from its last '
   'checkpoint'
 )
+
+
+def end_by(number: int) -> dict[str, Any]:
+  """The message of a host that a signal ends."""
+  return {'end': 128 + number, 'signal': number}
+
+
+def interruption(message: dict[str, Any], count: int) -> str:
+  """The line on such a message, of one of `count` hosts."""
+  name = signal.Signals(message['signal']).name
+  return f'interrupted by {name} on host {message["from"]} of {count}'
 
 
 def end_process(text: str, code: int) -> None:

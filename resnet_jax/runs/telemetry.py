@@ -21,12 +21,16 @@ _ACTIVITIES = ('open', 'compile', 'input', 'eval', 'save')
 class Clock:
   """Seconds by activity, and of training, which is the rest and the input.
 
-  Args:
-    before: Seconds by activity of the sessions before this one, if any.
+  Attributes:
+    before: Seconds by activity of the sessions before this one.
   """
 
   def __init__(self, before: Mapping[str, float] | None = None) -> None:
-    self._before = before or {}
+    self.before = before or {}
+    self.start()
+
+  def start(self) -> None:
+    """Counts from now on: what was prepared before is no training."""
     self._start = time.monotonic()
     self.seconds = dict.fromkeys(_ACTIVITIES, 0.0)
 
@@ -47,7 +51,7 @@ class Clock:
   def of_all_sessions(self) -> dict[str, float]:
     """Seconds by activity, 'train' among them, of this session and before."""
     now = self.seconds | {'train': self.training()}
-    return {name: self._before.get(name, 0.0) + s for name, s in now.items()}
+    return {name: self.before.get(name, 0.0) + s for name, s in now.items()}
 
 
 class Reporter:

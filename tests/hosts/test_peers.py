@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from resnet_jax.errors import UserError
+from resnet_jax.errors import Interrupted, UserError
 from resnet_jax.hosts import join
 from resnet_jax.hosts.board import Board
 from resnet_jax.hosts.cluster import Place
@@ -41,7 +41,7 @@ class Job:
     hello |= {'pid': os.getpid(), 'gpus': []}
     deadline = time.monotonic() + wait
     say = join._Waiting(place, wait)
-    lines, begin = join._greet(place, hello, deadline, say)
+    lines, begin, _ = join._greet(place, hello, deadline, say)
     self.lines[host] = lines
     return begin
 
@@ -147,9 +147,42 @@ def test_a_signal_outside_of_the_loop_ends_all(job):
   two = job(2)
   two.gather()[1].tell_signal(signal.SIGTERM)
   assert two.ends[0].get(timeout=10) == (
-    'interrupted by SIGTERM on host 1 of 2 (node1)',
+    'interrupted by SIGTERM on host 1 of 2',
     143,
   )
+
+
+@pytest.mark.parametrize('when', ['before the other', 'after the other'])
+def test_a_signal_before_all_have_come_ends_all(job, when, monkeypatch):
+  two = job(2)
+  first, last = (0, 1) if when == 'after the other' else (1, 0)
+  raised = {}
+
+  def greet(host):
+    try:
+      two.greet(host)
+    except (Interrupted, SystemExit) as e:
+      raised[host] = str(e)
+
+  def end():
+    raise SystemExit('told')
+
+  monkeypatch.setattr(join.signals, 'release', end)
+  marked = threading.local()  # the signal is to host 1 alone
+  monkeypatch.setattr(join.signals, 'noted', lambda: getattr(marked, 'n', 0))
+
+  def greet_marked(host):
+    marked.n = signal.SIGTERM if host == 1 else 0
+    greet(host)
+
+  threads = []
+  for host in (first, last):
+    threads.append(threading.Thread(target=greet_marked, args=(host,)))
+    threads[-1].start()
+    time.sleep(0.3)
+  for thread in threads:
+    thread.join(10)
+  assert raised == {0: 'interrupted by SIGTERM on host 1 of 2', 1: 'told'}
 
 
 def test_a_host_that_is_done_is_not_missed(job):

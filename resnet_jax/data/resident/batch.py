@@ -22,6 +22,20 @@ class Examples(flax.struct.PyTreeNode):
   labels: jax.Array | np.ndarray
 
 
+class Chosen(flax.struct.PyTreeNode):
+  """The examples of a batch.
+
+  Attributes:
+    images: uint8 [batch, h, w, c].
+    labels, epochs, ids: int32 [batch].
+  """
+
+  images: jax.Array | np.ndarray
+  labels: jax.Array | np.ndarray
+  epochs: jax.Array | np.ndarray
+  ids: jax.Array | np.ndarray
+
+
 def train_batch(
   examples: Examples,
   order: Order,
@@ -50,12 +64,31 @@ def train_batch(
   n = order.indices.shape[1]
   offset = positions - order.first * n
   index = order.indices.reshape(-1)[offset]
-  epoch = order.first + offset // n
-  images = normalization(examples.images[index])
+  chosen = Chosen(
+    examples.images[index],
+    examples.labels[index],
+    order.first + offset // n,
+    index,
+  )
+  return augmented(chosen, normalization, key=key, pad=pad, flip=flip)
+
+
+def augmented(
+  chosen: Chosen,
+  normalization: Normalization,
+  *,
+  key: jax.Array,
+  pad: int,
+  flip: bool,
+) -> tuple[jax.Array, jax.Array]:
+  """The result of `train_batch`, of examples that were chosen before."""
+  images = normalization(chosen.images)
   if pad or flip:
     augment = functools.partial(_augment, pad=pad, flip=flip)
-    images = jax.vmap(augment, (0, None, 0, 0))(images, key, epoch, index)
-  return images, examples.labels[index]
+    images = jax.vmap(augment, (0, None, 0, 0))(
+      images, key, chosen.epochs, chosen.ids
+    )
+  return images, chosen.labels
 
 
 def _augment(
