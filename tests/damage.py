@@ -24,6 +24,7 @@ import contextlib
 import logging
 import os
 import pathlib
+import re
 import shutil
 import sys
 import tempfile
@@ -174,14 +175,14 @@ def main() -> None:
   )
   parser.add_argument('--count', type=int, default=2400, help='trials in all')
   parser.add_argument('--seed', type=int, default=0)
-  parser.add_argument('--kinds', default='', help='only those named like this')
+  parser.add_argument('--kinds', default='', help='a pattern of their names')
   parser.add_argument('--verbose', action='store_true', help='show each kind')
   options = parser.parse_args()
   logging.getLogger('absl').setLevel(logging.ERROR)  # Orbax's own words
   with contextlib.ExitStack() as stack:
     folder = stack.enter_context(tempfile.TemporaryDirectory())
     good = kinds(pathlib.Path(folder))
-    good = {name: k for name, k in good.items() if options.kinds in name}
+    good = {name: k for name, k in good.items() if re.search(options.kinds, name)}
     outcomes, wrong = run(
       options.count, options.seed, good, verbose=options.verbose
     )

@@ -27,7 +27,7 @@ from tests import command
 from tests.damage_kind import Kind, logged, one_by_one
 
 # What a run writes anew whenever it goes on.
-_REWRITTEN = ('config.json', 'environment.json', '.run.lock')
+_REWRITTEN = ('config.json', 'environment.json', 'sessions.json', '.run.lock')
 
 
 def runs(folder: pathlib.Path) -> Iterator[tuple[str, Kind]]:

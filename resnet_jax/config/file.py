@@ -96,6 +96,7 @@ _ADDED = {
   'run.hook': '',
   'run.host_wait': 300.0,
   'run.host_timeout': 30.0,
+  'run.data_on_host': False,
 }
 
 

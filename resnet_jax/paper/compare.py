@@ -121,6 +121,7 @@ def table(runs: Sequence[Run]) -> str:
   splits = sorted({split for run in runs for split in run.scores})
   rows = []
   for one in group(runs):
+    _warn_of_repeated(one)
     done = one.finished()
     seeds = ', '.join(str(run.fields['seed']) for run in one.runs)
     if len(done) < len(one.runs):
@@ -196,6 +197,21 @@ def _read(folder: pathlib.Path) -> Run:
       f'{last:,}',
     )
   return Run(folder, config, data, records, scores, hours, step)
+
+
+def _warn_of_repeated(one: Group) -> None:
+  """Names runs whose mean has a deviation that is none over seeds."""
+  by_seed: dict[Any, list[str]] = {}
+  for run in one.runs:
+    by_seed.setdefault(run.fields['seed'], []).append(str(run.folder))
+  for seed, folders in by_seed.items():
+    if len(folders) > 1:
+      _log.warning(
+        '%s are of one config and of one seed, %s: their mean is over fewer '
+        'seeds than runs',
+        ', '.join(folders),
+        seed,
+      )
 
 
 def _telling(run: Run) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Any runs are repeated over seeds and fields, and compared."""
 
 import json
+import shutil
 
 import pytest
 
@@ -77,6 +78,15 @@ def test_the_training_error_is_of_the_last_step(runs, caplog):
   # A run that is still training has no last step yet.
   (cut,) = compare.find([runs / 'cut'])
   assert cut.train_error == pytest.approx(10)
+
+
+def test_copies_of_a_run_are_no_seeds(runs, caplog):
+  compare.table(compare.find([runs / f'low{seed}' for seed in range(3)]))
+  assert not caplog.text
+  shutil.copytree(runs / 'low0', runs / 'copy')
+  compare.table(compare.find([runs / 'low0', runs / 'low1', runs / 'copy']))
+  words = f'{runs}/low0, {runs}/copy are of one config and of one seed, 0'
+  assert words in caplog.text
 
 
 @pytest.mark.parametrize('name', ['config.json', 'results.json'])

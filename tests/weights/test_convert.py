@@ -198,6 +198,15 @@ def test_numbers_that_are_not_finite_are_refused(cifar_arrays):
   assert '~ bn1.weight  1 of 16 numbers' in str(info.value)
 
 
+def test_a_network_of_grey_images_is_not_exported():
+  model = models.create('cifar_resnet8')
+  images = jax.ShapeDtypeStruct((1, 8, 8, 1), jnp.float32)
+  shapes = jax.eval_shape(model.init, jax.random.key(0), images)
+  variables = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
+  with pytest.raises(UserError, match='images of 1 channels'):
+    weights.from_variables(variables, model)
+
+
 def test_variables_of_another_network_are_refused(cifar_arrays):
   _, variables = build(cifar_arrays)
   deeper = models.create('cifar_resnet14')
