@@ -182,7 +182,9 @@ def main() -> None:
   with contextlib.ExitStack() as stack:
     folder = stack.enter_context(tempfile.TemporaryDirectory())
     good = kinds(pathlib.Path(folder))
-    good = {name: k for name, k in good.items() if re.search(options.kinds, name)}
+    good = {
+      name: k for name, k in good.items() if re.search(options.kinds, name)
+    }
     outcomes, wrong = run(
       options.count, options.seed, good, verbose=options.verbose
     )

@@ -62,15 +62,20 @@ class Job:
     self.files = [folder / f'host{i}.log' for i in range(hosts)]
     self.processes = []
     for i, file in enumerate(self.files):
-      file.write_text('')
+      for path in (file, file.with_suffix('.err')):
+        path.write_text('')
       words = list(arguments)
       if hosts > 1:
         words += [f'--coordinator=127.0.0.1:{port}', f'--host={i}']
         words.append(f'--num_hosts={hosts}')
       self.processes.append(
         context.Process(
-          target=command._forked,
-          args=('resnet_jax.main', words, 1, None, None, [file, file]),
+          target=command.forked,
+          args=('resnet_jax.main', words, 1, None, None),
+          kwargs={
+            'files': [file, file.with_suffix('.err')],
+            'environment': {},
+          },
         )
       )
       self.processes[-1].start()
@@ -82,7 +87,8 @@ class Job:
     return all(process.exitcode is not None for process in self.processes)
 
   def output(self):
-    return '\n'.join(file.read_text() for file in self.files)
+    paths = [p for f in self.files for p in (f, f.with_suffix('.err'))]
+    return '\n'.join(path.read_text() for path in paths)
 
   def end(self):
     for process in self.processes:
@@ -188,12 +194,15 @@ def run_one(arguments, hosts, folder, rng, tally, *, seconds, most):
   while True:
     job = Job(words, hosts, folder)
     try:
+      before = tally.kills
       if tally.kills < most and not job.wait(rng.uniform(0, seconds)):
         attack(job, workdir, rng, tally)
       assert job.wait(600), job.output()
       codes = [process.exitcode for process in job.processes]
     finally:
       job.end()
+    if tally.kills == before:
+      assert codes == [0] * hosts, job.output()
     newest, _ = saved(workdir)
     assert newest >= known, f'step {known} is lost: {newest}\n{job.output()}'
     known = newest
