@@ -66,7 +66,7 @@ def fingerprint(x: np.ndarray) -> str:
   """A hash of the dtype, the shape and every byte of an array."""
   digest = hashlib.blake2b(digest_size=16)
   digest.update(f'{x.dtype}{x.shape}'.encode())
-  digest.update(np.ascontiguousarray(x).reshape(-1).view(np.uint8))
+  digest.update(np.ascontiguousarray(x).reshape(-1).view(np.uint8).data)
   return digest.hexdigest()
 
 
