@@ -1,7 +1,7 @@
 """Damaged files of every kind that the project reads, and what becomes of them.
 
   python -m tests.damage --count=2400 --seed=0
-  python -m tests.damage --kinds='goes on' --verbose
+  python -m tests.damage runs --kinds='goes on' --verbose
 
 Each kind has a good example, a file or a folder, and a way to read it. A file
 of it is damaged in one way at random (bits flipped, cut short, overwritten,
@@ -58,9 +58,14 @@ WRONG = OUTCOMES[-3:]
 _REPLACED = 6
 
 
-def kinds(folder: pathlib.Path) -> dict[str, Kind]:
-  """Every kind, its good example written to `folder`."""
-  return dict([*files(folder / 'files'), *runs(folder / 'run')])
+def kinds(
+  folder: pathlib.Path, parts: Sequence[str] = ('files', 'runs')
+) -> dict[str, Kind]:
+  """The kinds of each part, their good examples written to `folder`."""
+  found: dict[str, Kind] = {}
+  for part in parts:
+    found |= {'files': files, 'runs': runs}[part](folder / part)
+  return found
 
 
 def run(
@@ -173,6 +178,9 @@ def main() -> None:
   parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
+  parser.add_argument(
+    'parts', nargs='*', help='files: those read alone; runs: those of a run'
+  )
   parser.add_argument('--count', type=int, default=2400, help='trials in all')
   parser.add_argument('--seed', type=int, default=0)
   parser.add_argument('--kinds', default='', help='a pattern of their names')
@@ -181,10 +189,8 @@ def main() -> None:
   logging.getLogger('absl').setLevel(logging.ERROR)  # Orbax's own words
   with contextlib.ExitStack() as stack:
     folder = stack.enter_context(tempfile.TemporaryDirectory())
-    good = kinds(pathlib.Path(folder))
-    good = {
-      name: k for name, k in good.items() if re.search(options.kinds, name)
-    }
+    good = kinds(pathlib.Path(folder), options.parts or ('files', 'runs'))
+    good = {n: kind for n, kind in good.items() if re.search(options.kinds, n)}
     outcomes, wrong = run(
       options.count, options.seed, good, verbose=options.verbose
     )
