@@ -186,7 +186,8 @@ def assert_same(workdir, reference):
 def run_one(arguments, hosts, folder, rng, tally, *, seconds, most):
   """Trains one run to its end, with kills on the way; returns its folder.
 
-  An attempt is killed at a random moment of the first `seconds`.
+  An attempt is killed at a random moment of the first `seconds`, which become
+  more from attempt to attempt, since all come to nothing on a slow machine.
   """
   workdir = folder / f'run{hosts}-{tally.runs}'
   words = [*arguments, f'--workdir={workdir}']
@@ -197,6 +198,9 @@ def run_one(arguments, hosts, folder, rng, tally, *, seconds, most):
       before = tally.kills
       if tally.kills < most and not job.wait(rng.uniform(0, seconds)):
         attack(job, workdir, rng, tally)
+        if tally.kills > before and tally.kills % 10 == 0:
+          print(f'  hosts: {hosts}, kills: {tally.kills} of {most}', flush=True)
+      seconds *= 1.1
       assert job.wait(600), job.output()
       codes = [process.exitcode for process in job.processes]
     finally:
@@ -248,19 +252,15 @@ def attack_all(arguments, hosts, folder, options):
   )
   assert_same(again, reference)
   most = options.count // len(options.hosts)
-  shown, seconds = 0, 8.0
+  seconds = 8.0
   while tally.kills < most:
     start, before = time.monotonic(), tally.kills
     workdir = run_one(
       arguments, hosts, folder, rng, tally, seconds=seconds, most=most
     )
-    # The machine's speed varies; three kills a run are aimed at.
-    took = (time.monotonic() - start) / (tally.kills - before + 1)
-    seconds = took if tally.kills - before < 3 else seconds * 1.1
+    # The machine's speed varies: so long did an attempt take.
+    seconds = (time.monotonic() - start) / (tally.kills - before + 1)
     assert_same(workdir, reference)
-    if tally.kills >= shown + 10:
-      shown = tally.kills
-      print(f'  {hosts} hosts: {shown} of {most}', flush=True)
   print(
     f'{hosts} host{"s" * (hosts > 1)}: {tally.kills} kills, none lost '
     f'anything; {tally.runs} runs ended bit-equal to one that was not killed'
