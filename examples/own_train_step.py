@@ -20,7 +20,7 @@ def main(steps: int = 30) -> list[float]:
 
   # 0 normalizes over the whole batch. The paper's groups are 64 for CIFAR-10.
   model = models.create('cifar_resnet8', bn_group_size=0)
-  variables = model.init(init_key, images)
+  variables = jax.jit(model.init)(init_key, images)
   params, batch_stats = variables['params'], variables['batch_stats']
   optimizer = optax.sgd(0.1, momentum=0.9)
   opt_state = optimizer.init(params)

@@ -1,20 +1,15 @@
 #!/usr/bin/env bash
-# Trains on all GPUs of this machine, and goes on after each interruption.
+# Trains on all GPUs of this host, and goes on after each crash.
 #
 #   launch/local.sh --config=configs/cifar_resnet56.py [--config.FIELD=VALUE ...]
 #
-# A run that was stopped by SIGTERM (exit code 143) or died is started again,
-# at most ten times; it resumes from its last checkpoint. Errors that the user
-# must mend (exit code 1) and Ctrl-C (130) end it.
-set -u
-cd "$(dirname "$0")/.."
-
-for attempt in 1 2 3 4 5 6 7 8 9 10; do
-  "${PYTHON:-python3}" -m resnet_jax.main "$@"
-  code=$?
-  case $code in
-    0 | 1 | 130) exit $code ;;
-  esac
-  echo "attempt $attempt ended with exit code $code; resuming"
-done
-exit $code
+# The flags are those of `python -m resnet_jax.main`. A run that crashed, was
+# killed or lost another host is started again, at most ten times, and goes on
+# from its last checkpoint. Ctrl-C or SIGTERM to this script stops the run, which
+# saves first. See again.sh for what ends it, and for RESTARTS and PAUSE.
+#
+#   PYTHON=python3  the interpreter
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+export PYTHONPATH="${here%/*}${PYTHONPATH:+:$PYTHONPATH}"
+exec "$here/again.sh" "${PYTHON:-python3}" -m resnet_jax.main "$@"

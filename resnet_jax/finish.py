@@ -10,6 +10,7 @@ import numpy as np
 
 from resnet_jax.console import Progress
 from resnet_jax.experiment import Experiment
+from resnet_jax.hosts import agreement
 from resnet_jax.placement import replicate
 from resnet_jax.runs import checkpoint, curves, environment, history, lock
 from resnet_jax.runs.leaves import fill
@@ -68,6 +69,7 @@ def evaluate_final(
     series.wait()
     series.close()
   best.wait()
+  agreement.meet()  # before the others read what the first host has written
   found = best.newest(required=False)
   best.set_aside_after(found.step if found else -1)
   if found:  # with its BN statistics of that step

@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 
-from resnet_jax import signals
+from resnet_jax import memory, signals
 from resnet_jax.console import console
 from resnet_jax.errors import (
   ExitCode,
@@ -63,7 +63,8 @@ def shell(
   before = {number: signal.getsignal(number) for number in numbers}
   signals.end_at_once(console.clear)
   try:
-    yield
+    with memory.told():
+      yield
     sys.stdout.flush()
     _tell_others(0)
   except SystemExit as e:  # by which absl ends what went well, too

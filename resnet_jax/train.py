@@ -100,6 +100,7 @@ def _loop(trainer: 'Trainer') -> None:
         trainer.save(done)
       if stop:
         trainer.close()
+        agreement.meet()  # launchers may end all hosts when one has ended
         raise Interrupted(
           f'stopped by {signal.Signals(stop).name} at step {done:,} of '
           f'{plan.steps:,}; saved in {trainer.latest.folder / str(done)}. The '
@@ -179,6 +180,7 @@ class Trainer:
       batch_size=run.config.batch_size,
       clock=self.clock,
       tensorboard=run.config.run.tensorboard,
+      every=run.config.run.log_every,
       hook=hook.open_hook(
         run.config.run.hook, to_json(run.config), held.workdir
       )

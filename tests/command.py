@@ -73,15 +73,24 @@ def start(
 
 
 def run(
-  *arguments: str, devices: int = 1, **options
+  *arguments: str,
+  devices: int = 1,
+  late_environment: dict[str, str] | None = None,
+  **options,
 ) -> subprocess.CompletedProcess:
   """Runs the command to its end; the caller looks at the exit code.
 
   Without further options it is a fork of a process that has imported the
-  command, and no more, which saves its seconds of importing.
+  command, and no more, which saves its seconds of importing. For it
+  `late_environment` is what is read later than at imports.
   """
   if not options:
-    return run_fork('resnet_jax.main', arguments, devices=devices)
+    return run_fork(
+      'resnet_jax.main',
+      arguments,
+      devices=devices,
+      environment=late_environment,
+    )
   process = start(*arguments, devices=devices, **options)
   try:
     out, err = process.communicate(timeout=300)
@@ -98,11 +107,13 @@ def run_fork(
   devices: int = 1,
   first_on_path: pathlib.Path | None = None,
   platforms: str | None = None,
+  environment: dict[str, str] | None = None,
 ) -> subprocess.CompletedProcess:
   """Runs the command of `module` in a fork of one that has imported `main`.
 
   Modules in `first_on_path` shadow those that are not imported yet; `platforms`
-  stands for JAX_PLATFORMS, which has been read.
+  stands for JAX_PLATFORMS, which has been read; so have been some others, and
+  only the rest can be in `environment`.
   """
   arguments = list(map(str, arguments))
   context = multiprocessing.get_context('forkserver')
@@ -110,8 +121,9 @@ def run_fork(
   with tempfile.TemporaryDirectory() as folder:
     files = [pathlib.Path(folder, name) for name in ('stdout', 'stderr')]
     process = context.Process(
-      target=_forked,
-      args=(module, arguments, devices, first_on_path, platforms, files),
+      target=forked,
+      args=(module, arguments, devices, first_on_path, platforms),
+      kwargs={'files': files, 'environment': environment or {}},
     )
     process.start()
     process.join(300)
@@ -123,17 +135,20 @@ def run_fork(
   return subprocess.CompletedProcess(arguments, process.exitcode, out, err)
 
 
-def _forked(
+def forked(
   module: str,
   arguments: list[str],
   devices: int,
   first_on_path: pathlib.Path | None,
   platforms: str | None,
+  *,
   files: list[pathlib.Path],
+  environment: dict[str, str],
 ) -> None:
   """Does what `python -m MODULE` does, its output in `files`."""
   for descriptor, file in enumerate(files, 1):
     os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), descriptor)
+  os.environ |= environment
   os.environ['XLA_FLAGS'] = f'--xla_force_host_platform_device_count={devices}'
   os.chdir(ROOT)
   if first_on_path is not None:

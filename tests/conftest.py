@@ -55,6 +55,17 @@ def digits_npz(tmp_path_factory) -> pathlib.Path:
   return file
 
 
+@pytest.fixture(scope='session')
+def finished_run(tmp_path_factory, digits_npz) -> pathlib.Path:
+  """The folder of a run of `command.TINY`, with checkpoints of 25 and 30.
+
+  Tests that change it copy it before.
+  """
+  workdir = tmp_path_factory.mktemp('finished') / 'run'
+  command.run_well(*command.arguments(digits_npz, workdir))
+  return workdir
+
+
 @pytest.fixture(scope='module')
 def quick_compilation():
   """XLA's optimizer takes most of the time that nets this small need."""

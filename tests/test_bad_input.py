@@ -209,7 +209,7 @@ def test_a_download_that_is_impossible_says_what_to_do_by_hand(tmp_path):
       f'{tmp_path}/data/downloads/manual',
       'configs/digits_resnet20.py',
     ],
-    environment=closed,
+    late_environment=closed,
   )
   assert len(error.strip().splitlines()) == 3
 

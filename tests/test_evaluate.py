@@ -18,23 +18,14 @@ CASES = [
 
 
 @pytest.fixture(scope='module')
-def trained(tmp_path_factory, digits_npz):
-  workdir = tmp_path_factory.mktemp('trained')
-  command.run_well(
-    *command.TINY, f'--config.dataset.npz={digits_npz}', f'--workdir={workdir}'
-  )
-  return workdir
-
-
-@pytest.fixture(scope='module')
-def by_hand(trained, digits_npz):
+def by_hand(finished_run, digits_npz):
   """Errors and loss from the plain module, one example at a time."""
   import jax
 
   from resnet_jax import models
   from resnet_jax.runs import checkpoint
 
-  found = checkpoint.read_step(trained / 'checkpoints' / 'latest' / '30')
+  found = checkpoint.read_step(finished_run / 'checkpoints' / 'latest' / '30')
   tree = {}
   for name, x in found.arrays.items():
     *path, leaf = name.split('/')
@@ -61,13 +52,15 @@ def by_hand(trained, digits_npz):
 
 
 @pytest.mark.parametrize(('devices', 'batch_size'), CASES)
-def test_exact_for_any_batch(trained, digits_npz, by_hand, devices, batch_size):
+def test_exact_for_any_batch(
+  finished_run, digits_npz, by_hand, devices, batch_size
+):
   out = command.run_well(
     *command.TINY,
     '--mode=eval',
     f'--config.dataset.npz={digits_npz}',
     f'--config.run.eval_batch_size={batch_size}',
-    f'--checkpoint={trained}/checkpoints/latest/30',
+    f'--checkpoint={finished_run}/checkpoints/latest/30',
     devices=devices,
   )
   wrong, wrong_top5, loss = by_hand

@@ -4,8 +4,12 @@ import ast
 import subprocess
 import sys
 
+import pytest
+
 from examples import frozen_backbone, own_train_step
 from tests import command
+
+pytestmark = pytest.mark.usefixtures('quick_compilation')
 
 
 def test_a_training_step_of_ones_own_learns():

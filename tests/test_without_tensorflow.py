@@ -1,5 +1,12 @@
 """Training from arrays needs neither TensorFlow nor TFDS."""
 
+import sys
+
+import pytest
+
+from resnet_jax.config.file import load_config
+from resnet_jax.data.resident.sources import load_images
+from resnet_jax.errors import UserError
 from tests import command
 
 
@@ -19,10 +26,11 @@ def test_it_trains_where_they_cannot_be_imported(tmp_path, digits_npz):
   # Asked for TensorBoard events, it says that there are none, and goes on.
   assert 'warning: no TensorBoard events: not here' in out
   assert 'test error' in out
-  # The same command on a TFDS set says what to do.
-  result = command.run(
-    *words, f'--workdir={tmp_path}/other', environment=environment
-  )
-  assert result.returncode == 2
-  assert 'Install requirements.txt' in result.stderr
-  assert '--config.dataset.npz=FILE.npz' in result.stderr
+
+
+def test_a_tfds_set_says_what_to_do(monkeypatch):
+  monkeypatch.setitem(sys.modules, 'tensorflow_datasets', None)
+  with pytest.raises(UserError) as info:
+    load_images(load_config('cifar_resnet20').dataset)
+  assert 'Install requirements.txt' in str(info.value)
+  assert '--config.dataset.npz=FILE.npz' in str(info.value)

@@ -91,7 +91,13 @@ def set_none(config: ml_collections.ConfigDict) -> None:
 
 
 # Fields that configs of version 0.1 and 0.2 lack, with what to take for them.
-_ADDED = {'model.precision': 'float32', 'run.hook': ''}
+_ADDED = {
+  'model.precision': 'float32',
+  'run.hook': '',
+  'run.host_wait': 300.0,
+  'run.host_timeout': 30.0,
+  'run.data_on_host': False,
+}
 
 
 def complete(old: dict[str, Any]) -> dict[str, Any]:

@@ -105,9 +105,8 @@ def _start_board(
       server = _listen(place)
       break
     except OSError as e:
-      say(
-        f'its port {place.port} cannot be listened on ({os.strerror(e.errno or 0)})'
-      )
+      reason = os.strerror(e.errno or 0)
+      say(f'its port {place.port} cannot be listened on ({reason})')
       if signals.noted():
         signals.release()
       if time.monotonic() > deadline:

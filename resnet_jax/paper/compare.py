@@ -9,6 +9,7 @@ which it differs from the others.
 
 import dataclasses
 import json
+import logging
 import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -18,7 +19,9 @@ from resnet_jax.errors import UserError
 from resnet_jax.paper import canvas, markdown
 from resnet_jax.paper.results import Score, number, reading
 from resnet_jax.runs import curves
-from resnet_jax.runs.history import read_metrics
+from resnet_jax.runs.history import FILE, read_metrics
+
+_log = logging.getLogger('resnet_jax')
 
 # Fields that do not tell two networks or recipes apart.
 _SAME = ('seed', 'run.', 'dataset.data_dir', 'dataset.mean_file')
@@ -37,6 +40,7 @@ class Run:
     scores: Final scores by split, with BN statistics recomputed if they were;
       none while the run is not finished.
     hours: Wall time of all its sessions, likewise.
+    step: Its last step, likewise.
   """
 
   folder: pathlib.Path
@@ -45,12 +49,18 @@ class Run:
   records: list[dict[str, Any]]
   scores: dict[str, Score]
   hours: float | None
+  step: int | None
 
   @property
   def train_error(self) -> float | None:
-    """Error in % of the last record of training, on augmented images."""
+    """Error in % of the last record of training, on augmented images.
+
+    None where that record is lost, and the last that is left is an earlier one.
+    """
     last = [r for r in self.records if r['split'] == 'train'][-1:]
-    return 100 * number(last[0]['error']) if last else None
+    if not last or self.step not in (None, last[0]['step']):
+      return None
+    return 100 * number(last[0]['error'])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +121,7 @@ def table(runs: Sequence[Run]) -> str:
   splits = sorted({split for run in runs for split in run.scores})
   rows = []
   for one in group(runs):
+    _warn_of_repeated(one)
     done = one.finished()
     seeds = ', '.join(str(run.fields['seed']) for run in one.runs)
     if len(done) < len(one.runs):
@@ -162,7 +173,7 @@ def draw(runs: Sequence[Run], stem: pathlib.Path) -> None:
 
 def _read(folder: pathlib.Path) -> Run:
   results = folder / 'results.json'
-  scores, hours, data = {}, None, None
+  scores, hours, data, step = {}, None, None, None
   with reading(folder / 'config.json') as content:
     config = fields(complete(content))
     config['seed']
@@ -174,9 +185,33 @@ def _read(folder: pathlib.Path) -> Run:
       seconds = {k: number(s) for k, s in content['seconds'].items()}
       # The wait for input is within training.
       hours = (sum(seconds.values()) - seconds.get('input', 0)) / 3600
-      data = content['data']
+      data, step = content['data'], content['step']
       config = fields(complete(content['config']))
-  return Run(folder, config, data, read_metrics(folder), scores, hours)
+  records = read_metrics(folder)
+  last = max([r['step'] for r in records if r['split'] == 'train'], default=0)
+  if step is not None and last < step:
+    _log.warning(
+      '%s: the run has %s steps, and the records behind step %s are lost',
+      folder / FILE,
+      f'{step:,}',
+      f'{last:,}',
+    )
+  return Run(folder, config, data, records, scores, hours, step)
+
+
+def _warn_of_repeated(one: Group) -> None:
+  """Names runs whose mean has a deviation that is none over seeds."""
+  by_seed: dict[Any, list[str]] = {}
+  for run in one.runs:
+    by_seed.setdefault(run.fields['seed'], []).append(str(run.folder))
+  for seed, folders in by_seed.items():
+    if len(folders) > 1:
+      _log.warning(
+        '%s are of one config and of one seed, %s: their mean is over fewer '
+        'seeds than runs',
+        ', '.join(folders),
+        seed,
+      )
 
 
 def _telling(run: Run) -> dict[str, Any]:

@@ -98,9 +98,10 @@ class Record:
       own = self.run.configuration().model.name, self.step
       if (content['network'], content['step']) != own:
         raise ValueError(f'it is not of {self.run.name}')
-      if 'checkpoint' in content:
-        measured = {'': content['checkpoint']}
-        _check_fresh(file, measured, [self.folder])
+      measured = (
+        {'': content['checkpoint']} if 'checkpoint' in content else None
+      )
+      _check_fresh(file, measured, [self.folder])
       return LayerResponses.parse(content)
 
 
@@ -247,20 +248,25 @@ def _check_fresh(
 ) -> None:
   """Refuses what was measured on other weights than a run ends with now.
 
-  Checkpoints that are gone decide nothing, as where records alone were kept;
-  nor do files of 0.1 and 0.2, which do not say what they are of.
+  Checkpoints that are gone decide nothing, as where records alone were kept.
 
   Args:
     file: For the message.
-    tested: The fingerprints of the checkpoints that it is of, by their paths.
+    tested: The fingerprints of the checkpoints that it is of, by their paths;
+      None in files of 0.1 and 0.2, which do not say.
     folders: Those of the runs.
 
   Raises:
-    DamagedError: a run has been trained anew since.
+    DamagedError: a run has been trained anew since, or may have been.
   """
   for folder in folders:
     path = last_checkpoint(folder)
     now = fingerprint_at(path) if path else None
+    if now and tested is None:
+      raise DamagedError(
+        file,
+        f'is of version 0.2 or before, and may be of other weights: {path}',
+      )
     if tested is not None and now and now not in tested.values():
       raise DamagedError(file, f'is stale: {path} holds other weights by now')
 

@@ -6,7 +6,6 @@ A run that is finished is not repeated, and one that was cut goes on.
 import dataclasses
 import functools
 import itertools
-import json
 import pathlib
 import re
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ from resnet_jax.config.file import (
 from resnet_jax.errors import UserError
 from resnet_jax.paper.processes import Processes, locked
 from resnet_jax.runs import history
-from resnet_jax.runs.workdir import make_workdir
+from resnet_jax.runs.workdir import make_workdir, read_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,8 +46,8 @@ class Repetition:
     if not file.exists():
       return False
     try:
-      old = json.loads(file.read_text())['config']
-    except (ValueError, KeyError, TypeError):
+      old = read_json(file)['config']
+    except (OSError, ValueError, KeyError, TypeError):
       return False  # damaged: the run writes it anew from its checkpoint
     if changes := result_changes(old, to_json(self.config)):
       words = [f'config.{k} {a!r}, not {b!r}' for k, (a, b) in changes.items()]

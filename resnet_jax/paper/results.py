@@ -2,14 +2,13 @@
 
 import contextlib
 import dataclasses
-import json
 import math
 import pathlib
 from collections.abc import Iterator
 from typing import Any
 
 from resnet_jax.errors import UserError, first_line
-from resnet_jax.runs.workdir import set_aside
+from resnet_jax.runs.workdir import read_json, set_aside
 
 
 class DamagedError(UserError):
@@ -17,8 +16,8 @@ class DamagedError(UserError):
 
   def __init__(self, file: pathlib.Path, reason: str) -> None:
     super().__init__(
-      f'{file} {reason}; delete it, and `run` makes it anew from the last '
-      f'checkpoint'
+      f'{file} {reason}; delete it, and the command that made it makes it anew '
+      f'from the last checkpoint'
     )
     self._file = file
 
@@ -68,10 +67,11 @@ def reading(file: pathlib.Path) -> Iterator[Any]:
   """Gives the content of a JSON file to the block that parses it.
 
   Raises:
-    DamagedError: it is no JSON, or the block does not find what it looks for.
+    DamagedError: it is no JSON, not what was written, or the block does not
+      find what it looks for.
   """
   try:
-    content = json.loads(file.read_text(encoding='utf-8'))
+    content = read_json(file)
   except (OSError, ValueError) as e:
     raise DamagedError(file, f'cannot be read ({first_line(e)})') from e
   try:

@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import logging
 import pathlib
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import numpy as np
@@ -18,6 +18,7 @@ import orbax.checkpoint as ocp
 from flax import traverse_util
 
 from resnet_jax.errors import UserError, first_line
+from resnet_jax.runs import late_reports
 from resnet_jax.runs.leaves import fingerprint, flatten, unflatten
 from resnet_jax.runs.meta import (
   DamagedError,
@@ -54,9 +55,7 @@ class Found:
 
 
 class Series:
-  """The checkpoints of one folder, by step.
-
-  Only one series of a process is written to at a time.
+  """The checkpoints of one folder, by step; of several hosts the first writes.
 
   Args:
     folder: The series; made if it is not there.
@@ -65,9 +64,6 @@ class Series:
   Raises:
     UserError: the folder cannot be written to.
   """
-
-  # The series of this process that was saved to last.
-  _last: 'ClassVar[Series | None]' = None
 
   def __init__(self, folder: str | pathlib.Path, *, keep: int | None) -> None:
     self.folder = pathlib.Path(folder).absolute()
@@ -95,11 +91,12 @@ class Series:
         f'{len(broken) - 1} more), so it was not saved; {self.last_good()}. '
         f'Try a lower --config.schedule.learning_rate, in a new --workdir'
       )
+    if jax.process_index() != 0:
+      return
     args = ocp.args.Composite(
       state=ocp.args.StandardSave(unflatten(leaves)),
       meta=ocp.args.JsonSave(seal(meta, leaves)),
     )
-    self._wait_for_others()
     if not self._writing:  # _open says why a reader's manager will not do
       self._writing = True
       self._manager.close()
@@ -171,6 +168,7 @@ class Series:
     Raises:
       DamagedError: it is not there, or not the bytes that were written.
     """
+    late_reports.silence()
     try:
       content = self._manager.restore(
         step,
@@ -209,20 +207,7 @@ class Series:
 
   def close(self) -> None:
     """Ends Orbax's threads; waits for nothing that is being written."""
-    if Series._last is self:
-      Series._last = None
     self._manager.close()
-
-  def _wait_for_others(self) -> None:
-    """Returns once no other series of this process is being written to.
-
-    Orbax numbers the barriers of hosts in one count over all its managers.
-    Where two of them save at once, threads draw those numbers in an order that
-    differs between hosts, which then wait for each other for ever.
-    """
-    last, Series._last = Series._last, self
-    if last is not None and last is not self:
-      last.wait()
 
   def _open(self) -> ocp.CheckpointManager:
     options = ocp.CheckpointManagerOptions(
@@ -233,11 +218,14 @@ class Series:
       # cut short.
       cleanup_tmp_directories=self._writing,
       enable_async_checkpointing=True,
+      create=False,
+      multiprocessing_options=_alone(),
     )
     for path in (self.folder, self.folder.parent):
       if path.exists() and not path.is_dir():  # Orbax takes it for empty
         raise self._not_opened(f'{path} is no folder')
     try:
+      self.folder.mkdir(parents=True, exist_ok=True)
       return ocp.CheckpointManager(self.folder, options=options)
     except OSError as e:
       raise self._not_opened(e.strerror or str(e)) from e
@@ -251,11 +239,29 @@ class Series:
   def _not_written(self, error: Exception) -> UserError:
     # The system's own reason stands at the end of what the layers add.
     reason = ' '.join(str(error).split()).split(': ')[-1]
+    if isinstance(error, OSError) and error.strerror:
+      reason = error.strerror
     return UserError(
       f'a checkpoint could not be written to {self.folder}: '
-      f'{reason or type(error).__name__}. Is the disk full? Make room and '
-      f'run the same command again; {self.last_good()}'
+      f'{reason or type(error).__name__}. Is the disk full or read-only? Mend '
+      f'that and run the same command again; {self.last_good()}'
     )
+
+
+def _alone() -> ocp.options.MultiprocessingOptions:
+  """Each host reads for itself, and the first one writes.
+
+  Every host has the whole state. Where all took part in writing, one that could
+  not write would leave the others in barriers of Orbax for minutes.
+  """
+  if jax.process_count() == 1:
+    return ocp.options.MultiprocessingOptions()
+  host = jax.process_index()
+  return ocp.options.MultiprocessingOptions(
+    primary_host=host,
+    active_processes={host},
+    barrier_sync_key_prefix=f'host{host}',
+  )
 
 
 def read_step(path: str | pathlib.Path) -> Found:

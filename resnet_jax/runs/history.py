@@ -5,6 +5,7 @@ import logging
 import os
 import pathlib
 import shutil
+import zlib
 from typing import IO, Any
 
 from resnet_jax.errors import UserError
@@ -15,6 +16,8 @@ _log = logging.getLogger('resnet_jax')
 FILE = 'metrics.jsonl'
 # Beyond these a float no longer counts them.
 _MOST_STEPS = 2**53
+# The last name in a line: a checksum of what stands before it.
+_CHECK = 'crc32'
 
 
 def read_metrics(
@@ -28,7 +31,7 @@ def read_metrics(
     workdir: The folder of the run.
     warn: Whether the log names them; not of use while a run writes.
   """
-  records, damaged = _read(workdir / FILE)
+  lines, damaged = _read(workdir / FILE)
   if damaged and warn:
     _log.warning(
       '%s: line%s %s damaged or no record, and left out',
@@ -36,22 +39,30 @@ def read_metrics(
       's' * (len(damaged) > 1),
       _numbers(damaged),
     )
-  return records
+  return [record for _, record in lines]
 
 
-def open_metrics(workdir: pathlib.Path, first_step: int) -> IO[str]:
+def open_metrics(
+  workdir: pathlib.Path, first_step: int, *, every: int | None = None
+) -> IO[str]:
   """The file of the records, to add to after `first_step`.
 
   Records after that step are from a session that was cut, and are dropped:
   they come again. A file with damaged lines is kept under another name.
+
+  Args:
+    workdir: The folder of the run.
+    first_step: The step that training goes on from.
+    every: Steps between two records of training; tells whether some are lost.
   """
   path = workdir / FILE
-  records, damaged = _read(path)
-  kept = [r for r in records if r['step'] <= first_step]
-  if damaged or len(kept) < len(records) or not _ends_a_line(path):
+  lines, damaged = _read(path)
+  _warn_of_lost(path, [record for _, record in lines], first_step, every)
+  kept = [line for line, record in lines if record['step'] <= first_step]
+  if damaged or len(kept) < len(lines) or not _ends_a_line(path):
     # Written beside and moved, so that a kill leaves the old or the new.
     draft = path.with_suffix('.draft')
-    draft.write_text(''.join(json.dumps(r) + '\n' for r in kept))
+    draft.write_bytes(b''.join(line + b'\n' for line in kept))
     if damaged:
       old = shutil.copyfile(path, free_name(path))
       _log.warning(
@@ -64,6 +75,11 @@ def open_metrics(workdir: pathlib.Path, first_step: int) -> IO[str]:
       )
     draft.rename(path)
   return path.open('a', encoding='utf-8')
+
+
+def line_of(record: dict[str, Any]) -> str:
+  """A record as a line of the file, with a checksum that readers take away."""
+  return json.dumps(record | {_CHECK: _checksum(record)}) + '\n'
 
 
 def check_there(file: IO[str]) -> None:
@@ -121,17 +137,48 @@ def set_old_aside(workdir: pathlib.Path) -> None:
     )
 
 
-def _read(path: pathlib.Path) -> tuple[list[dict[str, Any]], list[int]]:
-  """The records of a file, and the numbers of the lines that are none."""
-  records, damaged = [], []
+def _read(
+  path: pathlib.Path,
+) -> tuple[list[tuple[bytes, dict[str, Any]]], list[int]]:
+  """The lines of a file with their records, and the numbers of the others.
+
+  Lines of 0.1 and 0.2 have no checksum; behind one that has, all have.
+  """
+  lines, damaged, checked = [], [], False
   if path.is_file():
     for number, line in enumerate(path.read_bytes().split(b'\n'), 1):
       record = _parse(line)
       if record is not None:
-        records.append(record)
+        # By its place, so that damage to the name leaves no unchecked line.
+        *names, last = record
+        facts = {name: record[name] for name in names}
+        if record[last] == _checksum(facts):
+          record, checked = facts, True
+        elif checked or _CHECK in record:
+          record = None
+      if record is not None:
+        lines.append((line, record))
       elif line.strip():
         damaged.append(number)
-  return records, damaged
+  return lines, damaged
+
+
+def _warn_of_lost(
+  path: pathlib.Path,
+  records: list[dict[str, Any]],
+  step: int,
+  every: int | None,
+) -> None:
+  """Names the steps before `step` whose records are gone without a trace."""
+  before = [r['step'] for r in records if r['split'] == 'train']
+  last = max([s for s in before if s <= step], default=0)
+  if every and step - last >= every:
+    _log.warning(
+      '%s: the records of steps %s to %s are lost; those that come are added',
+      path,
+      f'{last + 1:,}',
+      f'{step:,}',
+    )
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
@@ -145,6 +192,11 @@ def _parse(line: bytes) -> dict[str, Any] | None:
   except (ValueError, KeyError, TypeError, RecursionError):
     pass
   return None
+
+
+def _checksum(record: dict[str, Any]) -> str:
+  """A hash of the values, however another program may have written them."""
+  return f'{zlib.crc32(json.dumps(record).encode()):08x}'
 
 
 def _holds_something(path: pathlib.Path) -> bool:

@@ -18,7 +18,9 @@ _log = logging.getLogger('resnet_jax')
 class StopSignals:
   """Notes SIGTERM or SIGINT inside a `with` block, so that the loop can save.
 
-  A second signal ends the command at once, as one outside of the loop does.
+  A second SIGINT ends the command at once, as one outside of the loop does. A
+  second SIGTERM does not: clusters send it to a job and again to its steps, and
+  what is being saved would be lost.
 
   Attributes:
     number: The signal that came, or 0.
@@ -41,12 +43,13 @@ class StopSignals:
     # Not the old handlers yet: a thread that ends the command by them (see
     # signals.py) may still be on its way to this first signal.
     for n in self._old:
-      signal.signal(n, self._end_now)
+      signal.signal(n, self._note_again)
     _log.warning('%s: saving, then stopping', signal.Signals(number).name)
 
-  def _end_now(self, number: int, _: object) -> None:
-    signal.signal(number, self._old[signal.Signals(number)])
-    os.kill(os.getpid(), number)
+  def _note_again(self, number: int, _: object) -> None:
+    if number == signal.SIGINT:
+      signal.signal(number, self._old[signal.Signals(number)])
+      os.kill(os.getpid(), number)
 
 
 class Cadence:

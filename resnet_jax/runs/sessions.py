@@ -8,7 +8,6 @@ or missing, the run goes on, and counts from there.
 
 import dataclasses
 import itertools
-import json
 import logging
 import os
 import pathlib
@@ -23,7 +22,7 @@ import jax
 from resnet_jax.config.file import fields
 from resnet_jax.errors import Interrupted
 from resnet_jax.runs.meta import hash_json
-from resnet_jax.runs.workdir import set_aside, write_json
+from resnet_jax.runs.workdir import read_json, set_aside, write_json
 
 _log = logging.getLogger('resnet_jax')
 
@@ -185,11 +184,11 @@ class Log:
     if jax.process_index() or not os.path.lexists(self._path):
       return []
     try:
-      run, sessions = _parse(self._path.read_bytes())
+      run, sessions = _parse(read_json(self._path))
       if run == self._run or not anew:
         return sessions
       word, what = 'old', 'is of another run'
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
       word, what = 'damaged', 'is damaged'
     try:
       kept = f'it is now {set_aside(self._path, word).name}'
@@ -245,13 +244,12 @@ def _identity(meta: dict[str, Any]) -> str:
   return hash_json([lasting, meta['data']])
 
 
-def _parse(text: bytes) -> tuple[str, list[Session]]:
+def _parse(content: Any) -> tuple[str, list[Session]]:
   """The run's identity, and its sessions.
 
   Raises:
     ValueError, KeyError, TypeError: it is not what was written.
   """
-  content = json.loads(text.decode('utf-8'))
   sessions = [Session(**entry) for entry in content['sessions']]
   for s in sessions:
     numbers = (s.started, s.seconds, s.trained)

@@ -1,7 +1,6 @@
 """The records of a run: metrics.jsonl, TensorBoard events, progress lines."""
 
 import contextlib
-import json
 import logging
 import pathlib
 import time
@@ -66,6 +65,7 @@ class Reporter:
     batch_size: Examples of one step, over all devices.
     clock: The clock of the loop.
     tensorboard: Whether to write events.
+    every: Steps between two records of training.
     hook: Called with each record, too, on the first host.
   """
 
@@ -78,6 +78,7 @@ class Reporter:
     batch_size: int,
     clock: Clock,
     tensorboard: bool,
+    every: int | None = None,
     hook: Hook = lambda record: None,
   ) -> None:
     self._steps = steps
@@ -90,7 +91,7 @@ class Reporter:
     self._mark = (first_step + 1, 0.0, 0.0)
     self._jsonl = self._events = None
     if jax.process_index() == 0:
-      self._jsonl = history.open_metrics(workdir, first_step)
+      self._jsonl = history.open_metrics(workdir, first_step, every=every)
       self._events = _event_writer(workdir) if tensorboard else None
 
   def train(self, step: int, values: dict[str, float]) -> None:
@@ -131,7 +132,7 @@ class Reporter:
     if self._jsonl:
       history.check_there(self._jsonl)
       record = {'step': step, 'split': split} | values
-      self._jsonl.write(json.dumps(record) + '\n')
+      self._jsonl.write(history.line_of(record))
       self._jsonl.flush()
     if jax.process_index() == 0:
       self._hook({'step': step, 'split': split} | values)

@@ -10,8 +10,12 @@ from typing import Any
 import jax
 
 from resnet_jax.errors import UserError
+from resnet_jax.runs.meta import hash_json
 
 _log = logging.getLogger('resnet_jax')
+
+# The last name in a JSON file of ours: a hash of all that stands before it.
+_HASH = 'hash'
 
 
 def make_workdir(workdir: pathlib.Path, flag: str = '--workdir') -> None:
@@ -74,8 +78,35 @@ def clear_folder(path: pathlib.Path) -> None:
 
 
 def write_json(path: pathlib.Path, content: dict[str, Any]) -> None:
-  """Writes `content` from the first host; the file is whole at every moment."""
+  """Writes `content` from the first host; the file is whole at every moment.
+
+  A hash is added, which `read_json` takes away.
+  """
   if jax.process_index() == 0:
+    sealed = content | {_HASH: hash_json(content)}
     draft = path.with_suffix('.draft')
-    draft.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
+    draft.write_text(json.dumps(sealed, indent=2) + '\n', encoding='utf-8')
     draft.rename(path)
+
+
+def read_json(path: pathlib.Path) -> Any:
+  """What `write_json` was given; files of 0.1 and 0.2 have no hash.
+
+  Raises:
+    ValueError: it is no JSON, or not what was written.
+    OSError: it cannot be read.
+  """
+  try:
+    content = json.loads(path.read_text(encoding='utf-8'))
+  except RecursionError as e:
+    raise ValueError('it is nested too deeply') from e
+  if not isinstance(content, dict) or not content:
+    return content
+  # By its place, so that damage to the name does not pass for an old file.
+  *names, last = content
+  facts = {name: content[name] for name in names}
+  if content[last] == hash_json(facts):
+    return facts
+  if _HASH in content:
+    raise ValueError('its hash is of other content: damaged, or edited')
+  return content

@@ -96,6 +96,12 @@ def from_variables(
   cifar = _is_cifar(model)
   tree = traverse_util.flatten_dict(dict(variables), sep='/')
   tree = {name: np.asarray(x) for name, x in tree.items()}
+  stem = tree.get('params/conv1/kernel')
+  if stem is not None and stem.ndim == 4 and stem.shape[2] != 3:
+    raise UserError(
+      f'this network reads images of {stem.shape[2]} channels, and weights are '
+      f'exchanged of networks that read colour alone, which has 3'
+    )
   _require_same(tree, wanted)
   orders = _orders(model)
   inverses = None if orders is None else [np.argsort(order) for order in orders]

@@ -26,6 +26,8 @@ _WRAPPERS = (
 # First parts of names in a network itself; any other is an attribute's in which
 # a larger module keeps the network.
 _OWN = re.compile(r'(conv\d+|bn\d+|layer\d+|fc|linear)$')
+# What larger modules call the last layer where they keep it beside a backbone.
+_HEADS = ('fc', 'linear', 'head', 'classifier', 'cls_head')
 # The counter that torch.optim.swa_utils.AveragedModel adds.
 _AVERAGED = 'n_averaged'
 _LEAVES = {
@@ -42,8 +44,9 @@ def unwrap(arrays: Mapping[str, _Array]) -> dict[str, _Array]:
 
   Frameworks and larger modules put names of their own before those of the
   network: `_orig_mod.`, `module.`, `model.backbone.`, ... What all names begin
-  with is cut off. Where only some begin so, there is more than one network, and
-  the names stay as they are.
+  with is cut off, and so is what all begin with but those of one last layer.
+  Where only some begin so, there is more than one network, and the names stay
+  as they are.
 
   Args:
     arrays: Arrays by PyTorch's names.
@@ -62,8 +65,34 @@ def unwrap(arrays: Mapping[str, _Array]) -> dict[str, _Array]:
     if (
       len(first) != 1 or _OWN.match(first[0]) or not all('.' in n for n in rest)
     ):
-      return rest
+      return _with_head(rest) or rest
     plain = {name.partition('.')[2]: x for name, x in rest.items()}
+
+
+def _with_head(arrays: Mapping[str, _Array]) -> dict[str, _Array] | None:
+  """A backbone without a last layer, and the one beside it, as one network.
+
+  None where there is anything else. A backbone that has a last layer of its own
+  is another network than it is with the one beside it.
+  """
+  first = {name.partition('.')[0] for name in arrays}
+  heads = sorted(first & set(_HEADS))
+  if len(first) != 2 or len(heads) != 1:
+    return None
+  head = {n: x for n, x in arrays.items() if n.partition('.')[0] == heads[0]}
+  layers = {name.rpartition('.')[0] for name in head}
+  leaves = {name.rpartition('.')[2] for name in head}
+  body = unwrap({n: x for n, x in arrays.items() if n not in head})
+  own = {name.partition('.')[0] for name in body}
+  if (
+    len(layers) != 1
+    or leaves not in ({'weight'}, {'weight', 'bias'})
+    or not {'conv1', 'layer1'} <= own
+    or own & set(_HEADS)
+  ):
+    return None
+  name = 'fc' if 'layer4' in own else 'linear'
+  return body | {f'{name}.{n.rpartition(".")[2]}': x for n, x in head.items()}
 
 
 def torch_name(name: str, *, cifar: bool) -> str:

@@ -315,7 +315,9 @@ def test_resnet20_train_step_equals_torchs(twin):
 
 
 @pytest.mark.parametrize(
-  'size', [(64, 64), (65, 71)], ids=lambda size: f'{size[0]}x{size[1]}'
+  'size',
+  [pytest.param((64, 64), marks=pytest.mark.slow), (65, 71)],
+  ids=lambda size: f'{size[0]}x{size[1]}',
 )
 @pytest.mark.parametrize(
   'name, version',

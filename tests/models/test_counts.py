@@ -1,10 +1,9 @@
 """Parameters and multiply-adds of every network (Table 1, Table 6)."""
 
-import jax
-import jax.numpy as jnp
 import pytest
 
 from resnet_jax import models
+from resnet_jax.models import complexity
 
 # Parameters are exact; multiply-adds in the digits given, in 1e9 for ImageNet
 # and in 1e6 for CIFAR. Only v1 gives the 3.8, 7.6 and 11.3 of Table 1.
@@ -33,22 +32,47 @@ CIFAR = [
 ]
 
 
+# Traced in the slow tests: deep twins of networks that are traced in others.
+TWINS = {
+  ('plain34', None),
+  ('resnet101', 'v1.5'),
+  ('resnet152', 'v1.5'),
+  *(('plain', depth) for depth in (32, 44, 56, 110)),
+}
+
+
 def counts(name, **overrides):
   model = models.create(name, **overrides)
   shape = models.input_shape(name)
-  images = jnp.zeros((1, *shape))
-  variables = jax.eval_shape(model.init, jax.random.key(0), images)
-  return models.count_params(variables), models.count_macs(model, shape)
+  variables = complexity.abstract_variables(model, shape)
+  layers = complexity.layers(model, shape, variables=variables)
+  return models.count_params(variables), sum(layer.macs for layer in layers)
 
 
-@pytest.mark.parametrize(('name', 'overrides', 'params', 'gmacs'), IMAGENET)
+def marked(rows, key):
+  """The rows, of which those whose key is in `TWINS` are slow."""
+  return [
+    pytest.param(*row, marks=[pytest.mark.slow] * (key(row) in TWINS))
+    for row in rows
+  ]
+
+
+@pytest.mark.parametrize(
+  ('name', 'overrides', 'params', 'gmacs'),
+  marked(IMAGENET, lambda row: (row[0], row[1].get('version'))),
+)
 def test_imagenet_networks(name, overrides, params, gmacs):
   found, macs = counts(name, **overrides)
   assert (found, f'{macs / 1e9:.3f}') == (params, gmacs)
 
 
-@pytest.mark.parametrize(('depth', 'params', 'mmacs'), CIFAR)
-@pytest.mark.parametrize('kind', ['resnet', 'plain'])
+@pytest.mark.parametrize(
+  ('kind', 'depth', 'params', 'mmacs'),
+  marked(
+    [(kind, *row) for kind in ('resnet', 'plain') for row in CIFAR],
+    lambda row: row[:2],
+  ),
+)
 def test_cifar_networks(kind, depth, params, mmacs):
   found, macs = counts(f'cifar_{kind}{depth}')
   assert (found, f'{macs / 1e6:.2f}') == (params, mmacs)
@@ -58,6 +82,11 @@ def test_cifar_networks(kind, depth, params, mmacs):
 def test_cifar_1202():
   found, macs = counts('cifar_resnet1202')
   assert (found, f'{macs / 1e6:.1f}') == (19_421_274, '2829.2')
+
+
+def test_one_call_counts_multiply_adds():
+  macs = models.count_macs(models.create('cifar_resnet20'), (32, 32, 3))
+  assert f'{macs / 1e6:.2f}' == '40.55'
 
 
 def test_counts_see_through_nested_programs():

@@ -22,8 +22,8 @@ def programs_of_full_optimization():
     ('cifar_resnet8', 8, {'shortcut': 'B'}),
     ('cifar_plain8', 8, {'zero_init_residual': True}),
     ('alexnet', 64, {}),
-    ('vgg16', 32, {}),
-    ('googlenet', 47, {}),
+    pytest.param('vgg16', 32, {}, marks=pytest.mark.slow),
+    pytest.param('googlenet', 47, {}, marks=pytest.mark.slow),
   ],
 )
 def test_all_networks_begin_as_model_init_lets_them(name, size, overrides):

@@ -1,12 +1,14 @@
 """Any runs are repeated over seeds and fields, and compared."""
 
 import json
+import shutil
 
 import pytest
 
 from resnet_jax.config.file import load_config, to_json
 from resnet_jax.errors import UserError
 from resnet_jax.paper import __main__, compare, repeat
+from resnet_jax.runs.workdir import write_json
 from tests import command
 
 
@@ -15,7 +17,7 @@ def leave(folder, *, seed=0, error=0.1, finished=True, **fields):
   folder.mkdir(parents=True)
   config = load_config('digits_resnet20')
   config.update_from_flattened_dict({'seed': seed, **fields})
-  (folder / 'config.json').write_text(json.dumps(to_json(config)))
+  write_json(folder / 'config.json', to_json(config))
   records = [
     {'step': step, 'split': split, 'error': 2 * error / step}
     for step in (1, 2)
@@ -30,9 +32,10 @@ def leave(folder, *, seed=0, error=0.1, finished=True, **fields):
       'results': {'running': {'test': {**score, 'error': 0.9}}},
       'seconds': {'train': 3600, 'input': 1000},
       'data': 'fingerprint',
+      'step': 2,
     }
     content['results']['recomputed'] = {'test': score}
-    (folder / 'results.json').write_text(json.dumps(content))
+    write_json(folder / 'results.json', content)
 
 
 @pytest.fixture
@@ -63,6 +66,37 @@ def test_a_row_for_each_set_of_seeds(runs):
   assert '50.00' in high
 
 
+def test_the_training_error_is_of_the_last_step(runs, caplog):
+  """And not of an earlier one, where the end of the records is lost."""
+  file = runs / 'low0' / 'metrics.jsonl'
+  lines = file.read_text().splitlines()
+  kept = [line for line in lines if json.loads(line)['step'] < 2]
+  file.write_text('\n'.join(kept) + '\n')
+  (run,) = compare.find([runs / 'low0'])
+  assert run.train_error is None and run.scores['test'].error == 0.1
+  assert 'has 2 steps, and the records behind step 1 are lost' in caplog.text
+  # A run that is still training has no last step yet.
+  (cut,) = compare.find([runs / 'cut'])
+  assert cut.train_error == pytest.approx(10)
+
+
+def test_copies_of_a_run_are_no_seeds(runs, caplog):
+  compare.table(compare.find([runs / f'low{seed}' for seed in range(3)]))
+  assert not caplog.text
+  shutil.copytree(runs / 'low0', runs / 'copy')
+  compare.table(compare.find([runs / 'low0', runs / 'low1', runs / 'copy']))
+  words = f'{runs}/low0, {runs}/copy are of one config and of one seed, 0'
+  assert words in caplog.text
+
+
+@pytest.mark.parametrize('name', ['config.json', 'results.json'])
+def test_an_edited_file_is_refused(runs, name):
+  file = runs / 'low0' / name
+  file.write_text(file.read_text().replace('0.1', '0.2'))
+  with pytest.raises(UserError, match=f'low0/{name} cannot be read .its hash'):
+    compare.find([runs])
+
+
 def test_one_picture(runs, tmp_path):
   compare.draw(compare.find([runs / 'low0', runs / 'high']), runs / 'picture')
   for suffix in ('png', 'svg'):
@@ -72,8 +106,8 @@ def test_one_picture(runs, tmp_path):
 @pytest.mark.parametrize(
   ('words', 'code', 'telling'),
   [
-    (['{runs}/no run'], 1, 'no folder of a run'),
-    (['{runs}', '--figure={runs}/nowhere/x'], 1, 'make it first'),
+    (['{runs}/no run'], 2, 'no folder of a run'),
+    (['{runs}', '--figure={runs}/nowhere/x'], 2, 'make it first'),
     (['{runs}', '--figure={runs}/x'], 0, 'x.png and .svg'),
   ],
 )

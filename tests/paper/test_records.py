@@ -242,6 +242,19 @@ def test_an_ensemble_with_a_member_trained_anew_is_stale(tmp_path, tested):
   assert records.ensemble(tmp_path, target, runs).error == 0.2
 
 
+def test_an_ensemble_that_does_not_say_its_weights_is_stale(tmp_path, tested):
+  """Files of 0.1 and 0.2, beside checkpoints that may be newer."""
+  target, runs, file = tested
+  content = json.loads(file.read_text())
+  del content['checkpoints']
+  file.write_text(json.dumps(content))
+  with pytest.raises(DamagedError, match=f'may be of other.*{runs[0].name}'):
+    records.ensemble(tmp_path, target, runs)
+  for run in runs:
+    shutil.rmtree(tmp_path / run.name)
+  assert records.ensemble(tmp_path, target, runs).error == 0.2
+
+
 @pytest.mark.parametrize(
   ('field', 'value'), [('views', 'single'), ('dense_shorter_sides', [224])]
 )

@@ -7,25 +7,36 @@ import numpy as np
 import pytest
 
 from resnet_jax import eval_only, experiment, finish, start
-from resnet_jax.config.file import load_config
+from resnet_jax.config.file import fields, load_config
 from resnet_jax.errors import UserError
 from resnet_jax.placement import replicate
 from resnet_jax.runs import checkpoint, lock
+from resnet_jax.runs.workdir import read_json
 from tests import command
 from tests.command import arguments, refused
 
 
-@pytest.fixture(scope='module')
-def trained(tmp_path_factory, digits_npz):
-  """A finished run, with checkpoints of steps 25 and 30."""
-  workdir = tmp_path_factory.mktemp('trained') / 'run'
-  command.run_well(*arguments(digits_npz, workdir))
-  return workdir
-
-
 @pytest.fixture
-def workdir(trained, tmp_path):
-  return shutil.copytree(trained, tmp_path / 'run')
+def workdir(finished_run, tmp_path):
+  return shutil.copytree(finished_run, tmp_path / 'run')
+
+
+def config_of(workdir, **changes):
+  """The config of the run in `workdir`, but for some fields."""
+  config = load_config('configs/digits_resnet20.py')
+  own = read_json(workdir / 'config.json')
+  config.update_from_flattened_dict(fields(own) | changes)
+  return config
+
+
+def begin(config, workdir):
+  """Takes a run up to its first step, and returns the number of that."""
+  run, series, newest = start.prepare(config, workdir)
+  try:
+    state, _ = start.first_state(run, workdir, newest)
+  finally:
+    series.close()
+  return state.step
 
 
 @pytest.fixture
@@ -51,42 +62,48 @@ def content(workdir):
 @pytest.mark.parametrize(
   ('more', 'telling'),
   [
-    (['--config.seed=1'], ['config.seed was 0 and is 1', 'resume_changed']),
     (
-      ['--config.model.name=cifar_resnet14'],
-      ["'cifar_resnet8' and is 'cifar_resnet14'", '--workdir'],
+      {'model.name': 'cifar_resnet14'},
+      "'cifar_resnet8' and is 'cifar_resnet14'.*--workdir",
     ),
     (
-      [
-        '--config.model.name=cifar_resnet14',
-        '--config.run.resume_changed=True',
-      ],
-      ['another network', 'lacks state/params/conv2_x/block2'],
+      {'model.name': 'cifar_resnet14', 'run.resume_changed': True},
+      'another network.*lacks state/params/conv2_x/block2',
     ),
     (
-      ['--config.duration=20', '--config.run.resume_changed=True'],
-      ['past the 20 steps'],
+      {'duration': '20', 'run.resume_changed': True},
+      'past the 20 steps',
     ),
   ],
 )
-def test_a_run_under_another_config(digits_npz, workdir, more, telling):
+def test_a_run_under_another_config(workdir, more, telling):
   before = content(workdir)
-  refused(*arguments(digits_npz, workdir, *more), telling=telling)
+  with pytest.raises(UserError, match=telling):
+    begin(config_of(workdir, **more), workdir)
+  assert content(workdir) == before
+
+
+def test_the_command_under_another_config(digits_npz, workdir):
+  before = content(workdir)
+  refused(
+    *arguments(digits_npz, workdir, '--config.seed=1'),
+    telling=['config.seed was 0 and is 1', 'resume_changed'],
+  )
   assert content(workdir) == before
 
 
 def test_a_run_on_other_data(tmp_path, workdir):
   before = content(workdir)
-  command.write_digits(tmp_path / 'other.npz', train=160)
-  words = arguments(tmp_path / 'other.npz', workdir)
-  refused(*words, telling=['data are not the same'])
+  other = tmp_path / 'other.npz'
+  command.write_digits(other, train=160)
+  with pytest.raises(UserError, match='data are not the same'):
+    begin(config_of(workdir, **{'dataset.npz': str(other)}), workdir)
   assert content(workdir) == before
 
 
-def test_what_changes_no_result_may_change(digits_npz, workdir):
-  more = ['--config.run.log_every=7', '--config.run.eval_batch_size=9']
-  out = command.run_well(*arguments(digits_npz, workdir, *more))
-  assert 'resumed at step 30' in out
+def test_what_changes_no_result_may_change(workdir):
+  changes = {'run.log_every': 7, 'run.eval_batch_size': 9}
+  assert begin(config_of(workdir, **changes), workdir) == 30
 
 
 def test_told_to_go_on_it_does(digits_npz, workdir):
@@ -123,7 +140,7 @@ def empty_meta(folder):
 
 DAMAGE = [
   flip_a_bit,
-  lose_meta,
+  pytest.param(lose_meta, marks=pytest.mark.slow),
   pytest.param(truncate, marks=pytest.mark.slow),
   pytest.param(empty_meta, marks=pytest.mark.slow),
 ]
@@ -143,18 +160,17 @@ def test_a_damaged_checkpoint_is_skipped_and_named(digits_npz, workdir, damage):
     np.testing.assert_array_equal(again.arrays[name], x)
 
 
-def test_when_no_checkpoint_is_whole_nothing_is_deleted(digits_npz, workdir):
+def test_when_no_checkpoint_is_whole_nothing_is_deleted(workdir):
   latest = workdir / 'checkpoints' / 'latest'
   for step in ('25', '30'):
     flip_a_bit(latest / step)
   before = content(workdir)
-  refused(
-    *arguments(digits_npz, workdir), telling=['none', 'steps 25, 30', 'backup']
-  )
+  with pytest.raises(UserError, match=r'none.*steps 25, 30.*backup'):
+    begin(config_of(workdir), workdir)
   assert content(workdir) == before
 
 
-def test_a_foreign_checkpoint(digits_npz, workdir):
+def test_a_foreign_checkpoint(workdir):
   import orbax.checkpoint as ocp
 
   folder = workdir / 'checkpoints' / 'latest'
@@ -163,7 +179,8 @@ def test_a_foreign_checkpoint(digits_npz, workdir):
     tree = {'weights': np.ones(3)}
     manager.save(7, args=ocp.args.StandardSave(tree))
   before = content(workdir)
-  refused(*arguments(digits_npz, workdir), telling=['none', 'steps 7'])
+  with pytest.raises(UserError, match=r'none.*steps 7'):
+    begin(config_of(workdir), workdir)
   assert content(workdir) == before
 
 
@@ -272,6 +289,7 @@ def test_a_best_that_is_damaged_at_the_end(config, workdir):
   assert (workdir / 'checkpoints' / 'best' / '25.damaged').is_dir()
 
 
+@pytest.mark.slow
 def test_records_that_are_none_do_not_matter(digits_npz, workdir):
   with (workdir / 'metrics.jsonl').open('a') as file:
     file.write('{"no": "step"}\n{"step": 30, "spl')

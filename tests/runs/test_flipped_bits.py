@@ -3,13 +3,15 @@
 import json
 import random
 import shutil
+import sys
+import types
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from resnet_jax.errors import UserError
-from resnet_jax.runs import checkpoint, meta
+from resnet_jax.runs import checkpoint, late_reports, meta
 
 STATE = {'state': {'step': np.int32(7), 'w': np.arange(40.0)}}
 FACTS = {
@@ -79,6 +81,22 @@ def test_bits_of_every_file(saved, tmp_path):
         np.testing.assert_array_equal(found.arrays[name], x)
     place.write_bytes(data)
   assert noticed > len(files)
+
+
+def test_late_reports_of_threads_are_dropped_and_no_others(saved, monkeypatch):
+  """TensorStore's threads report arrays that were read beside a damaged one."""
+  passed_on = []
+  monkeypatch.setattr(sys, 'unraisablehook', passed_on.append)
+  late_reports.silence.cache_clear()
+  checkpoint.read_step(saved / '7')
+  late, other = (
+    types.SimpleNamespace(exc_value=error)
+    for error in (RuntimeError('Event loop is closed'), RuntimeError('other'))
+  )
+  sys.unraisablehook(late)
+  sys.unraisablehook(other)
+  assert passed_on == [other]
+  late_reports.silence.cache_clear()
 
 
 def test_a_checkpoint_of_0_2_has_no_hash_of_its_facts():

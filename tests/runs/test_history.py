@@ -58,6 +58,42 @@ def test_a_damaged_line_is_named_and_all_others_stay(tmp_path, caplog, damaged):
   assert 'kept as metrics.jsonl.damaged' in caplog.text
 
 
+def test_every_bit_of_checked_lines(tmp_path):
+  """A flipped bit is noticed, or leaves what was written."""
+  records = [json.loads(line(step)) for step in (1, 2)]
+  text = ''.join(map(history.line_of, records)).encode()
+  for bit in range(8 * len(text)):
+    changed = bytearray(text)
+    changed[bit // 8] ^= 1 << bit % 8
+    (tmp_path / history.FILE).write_bytes(changed)
+    found = history.read_metrics(tmp_path, warn=False)
+    assert all(record in records for record in found), (bit, found)
+
+
+def test_checked_lines_follow_those_of_0_2_and_other_writers(tmp_path):
+  record = json.loads(line(2)) | {'loss': 1e-05}
+  checked = history.line_of(record).encode().strip()
+  write(tmp_path, line(1), checked.replace(b'1e-05', b'0.00001'))
+  assert history.read_metrics(tmp_path) == [json.loads(line(1)), record]
+  # Behind a line with a checksum, one without is another's.
+  write(tmp_path, line(1), checked, line(3))
+  assert history.read_metrics(tmp_path) == [json.loads(line(1)), record]
+
+
+@pytest.mark.parametrize(
+  ('steps', 'lost'),
+  [((), '1 to 30'), ((10,), '11 to 30'), ((10, 20), None), ((10, 40), None)],
+)
+def test_records_that_are_gone_are_named(tmp_path, caplog, steps, lost):
+  write(tmp_path, *map(line, steps))
+  first_step = 30 if lost else 29
+  if steps == (10, 40):  # of a session that was cut: they come again
+    first_step = 19
+  history.open_metrics(tmp_path, first_step, every=10).close()
+  words = f'the records of steps {lost} are lost'
+  assert (words in caplog.text) if lost else not caplog.text
+
+
 def test_damage_again_takes_a_free_name(tmp_path):
   for aside in ('damaged', 'damaged-2', 'damaged-3'):
     before = write(tmp_path, line(1), b'{').read_bytes()

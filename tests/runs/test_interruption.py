@@ -60,3 +60,19 @@ def test_the_first_signal_is_the_loops_alone():
     assert signals.number == signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) not in (old, signal.SIG_DFL)
   assert signal.getsignal(signal.SIGTERM) == old
+
+
+def test_of_two_signals_only_a_second_ctrl_c_ends_at_once():
+  heard = []
+  numbers = (signal.SIGTERM, signal.SIGINT)
+  before = {n: signal.signal(n, lambda n, _: heard.append(n)) for n in numbers}
+  try:
+    with StopSignals() as signals:
+      for _ in range(2):  # as SLURM sends it where it preempts and cancels
+        signal.raise_signal(signal.SIGTERM)
+      assert (signals.number, heard) == (signal.SIGTERM, [])
+      signal.raise_signal(signal.SIGINT)
+      assert heard == [signal.SIGINT]
+  finally:
+    for number, handler in before.items():
+      signal.signal(number, handler)

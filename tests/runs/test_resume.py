@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import signal
 import threading
 import time
@@ -11,6 +12,7 @@ import pytest
 
 from resnet_jax.runs import checkpoint, history
 from tests import command
+from tests.command import arguments
 
 # Not the seconds and rates, which no two runs share.
 RESULTS = (
@@ -22,19 +24,6 @@ RESULTS = (
   'examples',
   'wrong',
 )
-
-
-def arguments(digits_npz, workdir, *more):
-  data = f'--config.dataset.npz={digits_npz}'
-  return (*command.TINY, data, f'--workdir={workdir}', *more)
-
-
-@pytest.fixture(scope='module')
-def uncut(tmp_path_factory, digits_npz):
-  """The folder of a run from end to end."""
-  workdir = tmp_path_factory.mktemp('uncut') / 'run'
-  command.run_well(*arguments(digits_npz, workdir))
-  return workdir
 
 
 def assert_same_end(workdir, uncut):
@@ -72,7 +61,9 @@ def kill(process):
   assert process.returncode == -signal.SIGKILL
 
 
-def test_killed_at_a_random_moment_after_a_save(tmp_path, digits_npz, uncut):
+def test_killed_at_a_random_moment_after_a_save(
+  tmp_path, digits_npz, finished_run
+):
   words = arguments(digits_npz, tmp_path)
   process = command.start(*words)
   wait_for(process, tmp_path / 'checkpoints' / 'latest', '5/meta')
@@ -80,10 +71,11 @@ def test_killed_at_a_random_moment_after_a_save(tmp_path, digits_npz, uncut):
   kill(process)
   out = command.run_well(*words)
   assert 'resumed at step' in out
-  assert_same_end(tmp_path, uncut)
+  assert_same_end(tmp_path, finished_run)
 
 
-def test_killed_during_a_save(tmp_path, digits_npz, uncut):
+@pytest.mark.slow
+def test_killed_during_a_save(tmp_path, digits_npz, finished_run):
   words = arguments(digits_npz, tmp_path)
   folder = tmp_path / 'checkpoints' / 'latest'
   process = command.start(*words)
@@ -95,11 +87,11 @@ def test_killed_during_a_save(tmp_path, digits_npz, uncut):
   out = command.run_well(*words)
   assert 'resumed at step' in out
   assert not list(folder.glob('*tmp*'))
-  assert_same_end(tmp_path, uncut)
+  assert_same_end(tmp_path, finished_run)
 
 
 @pytest.mark.slow
-def test_killed_again_and_again_anywhere(tmp_path, digits_npz, uncut):
+def test_killed_again_and_again_anywhere(tmp_path, digits_npz, finished_run):
   words = arguments(digits_npz, tmp_path)
   hits = 0
   for _ in range(6):
@@ -122,14 +114,16 @@ def test_killed_again_and_again_anywhere(tmp_path, digits_npz, uncut):
       break
   assert hits  # at least one kill met a process that was training
   command.run_well(*words)
-  assert_same_end(tmp_path, uncut)
+  assert_same_end(tmp_path, finished_run)
 
 
 @pytest.mark.parametrize(
   'number',
   [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)],
 )
-def test_told_to_stop_it_saves_where_it_is(tmp_path, digits_npz, uncut, number):
+def test_told_to_stop_it_saves_where_it_is(
+  tmp_path, digits_npz, finished_run, number
+):
   # No save but the one that the signal brings.
   words = arguments(
     digits_npz, tmp_path, '--config.run.checkpoint_every=60 minutes'
@@ -146,10 +140,13 @@ def test_told_to_stop_it_saves_where_it_is(tmp_path, digits_npz, uncut, number):
   assert 'Traceback' not in out + err
   assert len(list((tmp_path / 'checkpoints' / 'latest').iterdir())) == 1
   assert 'resumed at step' in command.run_well(*words)
-  assert_same_end(tmp_path, uncut)
+  assert_same_end(tmp_path, finished_run)
 
 
-def test_a_finished_run_is_not_trained_further(uncut, digits_npz):
+def test_a_finished_run_is_not_trained_further(
+  finished_run, digits_npz, tmp_path
+):
+  uncut = shutil.copytree(finished_run, tmp_path / 'run')
   before = checkpoint.read_step(uncut / 'checkpoints' / 'latest' / '30')
   out = command.run_well(*arguments(digits_npz, uncut))
   assert 'resumed at step 30 of 30' in out
@@ -178,7 +175,8 @@ def test_the_best_is_chosen_by_validation_and_survives(tmp_path, digits_npz):
   assert best.meta['error'] == errors[first_best]
 
 
-def test_eval_only_finds_what_the_loop_found(uncut):
+def test_eval_only_finds_what_the_loop_found(finished_run):
+  uncut = finished_run
   results = json.loads((uncut / 'results.json').read_text())['results']
   out = command.run_well('--mode=eval', f'--workdir={uncut}')
   one = uncut / 'checkpoints' / 'recomputed' / '30'

@@ -72,7 +72,7 @@ slow, long = pytest.mark.slow, pytest.mark.long
     ('resnet50', (1, 65, 97, 3)),
     pytest.param('resnet101', (2, 65, 97, 3), marks=long),
     pytest.param('resnet152', (1, 97, 64, 3), marks=long),
-    ('resnet18', (1, 224, 224, 3)),
+    pytest.param('resnet18', (1, 224, 224, 3), marks=slow),
     pytest.param('resnet50', (1, 224, 224, 3), marks=long),
   ],
 )
@@ -196,6 +196,15 @@ def test_numbers_that_are_not_finite_are_refused(cifar_arrays):
     weights.to_variables(arrays, model)
   assert '~ bn1.bias  16 of 16 numbers are not finite' in str(info.value)
   assert '~ bn1.weight  1 of 16 numbers' in str(info.value)
+
+
+def test_a_network_of_grey_images_is_not_exported():
+  model = models.create('cifar_resnet8')
+  images = jax.ShapeDtypeStruct((1, 8, 8, 1), jnp.float32)
+  shapes = jax.eval_shape(model.init, jax.random.key(0), images)
+  variables = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
+  with pytest.raises(UserError, match='images of 1 channels'):
+    weights.from_variables(variables, model)
 
 
 def test_variables_of_another_network_are_refused(cifar_arrays):

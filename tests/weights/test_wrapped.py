@@ -43,9 +43,32 @@ def test_what_all_names_begin_with_is_cut_off(arrays):
   assert names.unwrap(arrays) == wrapped()
 
 
+BODY = ('conv1.weight', 'bn1.bias', 'layer1.0.conv1.weight')
+DEEP = (*BODY, 'layer4.0.conv1.weight')
+
+
+@pytest.mark.parametrize('head', ['fc', 'head', 'head.fc', 'classifier.1'])
+@pytest.mark.parametrize('body', ['backbone.', 'model.backbone.', 'encoder.'])
+def test_a_backbone_and_the_last_layer_beside_it(body, head):
+  arrays = wrapped(body, arrays=DEEP) | {f'{head}.weight': 1, f'{head}.bias': 2}
+  expected = wrapped(arrays=DEEP) | {'fc.weight': 1, 'fc.bias': 2}
+  assert names.unwrap(arrays) == expected
+  # Within another module, and for a CIFAR net.
+  arrays = wrapped('net.', body, arrays=BODY) | {f'net.{head}.weight': 1}
+  assert names.unwrap(arrays) == wrapped(arrays=BODY) | {'linear.weight': 1}
+
+
 @pytest.mark.parametrize(
   'arrays',
   [
+    # Layers that may be of another size than the classes, or are two.
+    wrapped('backbone.', arrays=DEEP) | {'projector.weight': 1},
+    wrapped('backbone.', arrays=DEEP)
+    | {'head.0.weight': 1, 'head.2.weight': 2},
+    wrapped('backbone.', arrays=DEEP) | {'head.weight': 1, 'head.mean': 2},
+    # A network that is whole without it.
+    wrapped('backbone.', arrays=(*DEEP, 'fc.weight')) | {'head.weight': 1},
+    wrapped('a.', arrays=DEEP) | wrapped('b.', arrays=DEEP) | {'fc.weight': 1},
     wrapped('student.') | wrapped('teacher.'),
     wrapped('model.') | {'criterion.weight': 0},
     wrapped() | {'n_averaged': 3},

@@ -19,8 +19,14 @@ from tests.data.streamed.pictures import (
 pytest.importorskip('tensorflow')
 
 
-def test_every_picture_comes_once_an_epoch_in_the_order_of_the_seed(folder):
-  seen = batches(folder, range(9))  # 72 pictures, four epochs
+@pytest.fixture(scope='module')
+def running(folder):
+  """The batches of one feed: 72 pictures, four epochs."""
+  return batches(folder, range(9))
+
+
+def test_every_picture_comes_once_an_epoch_in_the_order_of_the_seed(running):
+  seen = running
   ids = np.concatenate([b['ids'] for b in seen])
   expected = np.concatenate([epoch_order(0, e, TRAIN) for e in range(4)])
   np.testing.assert_array_equal(ids, expected)
@@ -30,8 +36,7 @@ def test_every_picture_comes_once_an_epoch_in_the_order_of_the_seed(folder):
   np.testing.assert_array_equal(epochs, np.arange(72) // TRAIN)
 
 
-def test_a_step_is_the_same_wherever_the_run_begins(folder):
-  running = batches(folder, range(6))
+def test_a_step_is_the_same_wherever_the_run_begins(folder, running):
   for step in (1, 2, 5):
     assert equal(feed(folder).host_batch(step), running[step])
   jumping = batches(folder, [5, 2, 3])
@@ -39,10 +44,9 @@ def test_a_step_is_the_same_wherever_the_run_begins(folder):
   assert equal(jumping[2], running[3])
 
 
-def test_crops_differ_by_epoch_and_seed_and_not_by_batch(folder):
-  running = batches(folder, range(6))
+def test_crops_differ_by_epoch_and_seed_and_not_by_batch(folder, running):
   by_example = {}
-  for batch in running:
+  for batch in running[:6]:
     for i, index in enumerate(batch['ids']):
       key = int(batch['epochs'][i]), int(index)
       by_example[key] = batch['images'][i]
@@ -57,9 +61,9 @@ def test_crops_differ_by_epoch_and_seed_and_not_by_batch(folder):
       np.testing.assert_array_equal(image, by_example[0, int(index)])
 
 
-@pytest.mark.parametrize('hosts', [2, 4])
-def test_hosts_share_the_batch_of_one(folder, hosts):
-  whole = batches(folder, range(4))
+@pytest.mark.parametrize('hosts', [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_hosts_share_the_batch_of_one(folder, running, hosts):
+  whole = running[:4]
   parts = [
     batches(folder, range(4), host=host, hosts=hosts) for host in range(hosts)
   ]
