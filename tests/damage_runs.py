@@ -166,7 +166,7 @@ def _go_on(
     step,
     hash_json(hashes_of(state)),
     (trainer.best_step, trainer.best_error),
-    trainer.clock._before,
+    dict(trainer.clock.before),
     records,
     lines,
     lost + _lost_records(before.get(history.FILE, b''), kept, records, step),
