@@ -121,9 +121,9 @@ def run_fork(
   with tempfile.TemporaryDirectory() as folder:
     files = [pathlib.Path(folder, name) for name in ('stdout', 'stderr')]
     process = context.Process(
-      target=_forked,
-      args=(module, arguments, devices, first_on_path, platforms, files),
-      kwargs={'environment': environment or {}},
+      target=forked,
+      args=(module, arguments, devices, first_on_path, platforms),
+      kwargs={'files': files, 'environment': environment or {}},
     )
     process.start()
     process.join(300)
@@ -135,14 +135,14 @@ def run_fork(
   return subprocess.CompletedProcess(arguments, process.exitcode, out, err)
 
 
-def _forked(
+def forked(
   module: str,
   arguments: list[str],
   devices: int,
   first_on_path: pathlib.Path | None,
   platforms: str | None,
-  files: list[pathlib.Path],
   *,
+  files: list[pathlib.Path],
   environment: dict[str, str],
 ) -> None:
   """Does what `python -m MODULE` does, its output in `files`."""

@@ -239,10 +239,12 @@ class Series:
   def _not_written(self, error: Exception) -> UserError:
     # The system's own reason stands at the end of what the layers add.
     reason = ' '.join(str(error).split()).split(': ')[-1]
+    if isinstance(error, OSError) and error.strerror:
+      reason = error.strerror
     return UserError(
       f'a checkpoint could not be written to {self.folder}: '
-      f'{reason or type(error).__name__}. Is the disk full? Make room and '
-      f'run the same command again; {self.last_good()}'
+      f'{reason or type(error).__name__}. Is the disk full or read-only? Mend '
+      f'that and run the same command again; {self.last_good()}'
     )
 
 

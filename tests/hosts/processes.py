@@ -17,12 +17,17 @@ class Hosts:
   Args:
     words_of_hosts: The arguments of each host.
     environment: Variables for all of them.
+    largest_file: Bytes beyond which host 0 cannot write, as on a full disk.
   """
 
-  def __init__(self, *words_of_hosts, environment=None):
+  def __init__(self, *words_of_hosts, environment=None, largest_file=None):
     with socket.create_server(('127.0.0.1', 0)) as probe:
       self.port = probe.getsockname()[1]
     count = len(words_of_hosts)
+    limit = []
+    if largest_file is not None:  # ulimit counts blocks of 512 bytes
+      script = f'ulimit -f {largest_file // 512}; exec "$@"'
+      limit = ['sh', '-c', script, 'sh']
     variables = {
       'XLA_FLAGS': '--xla_force_host_platform_device_count=1',
       'JAX_DISABLE_MOST_OPTIMIZATIONS': '1',  # the nets are tiny
@@ -31,6 +36,7 @@ class Hosts:
     self.processes = [
       subprocess.Popen(
         [
+          *([] if i else limit),
           *(sys.executable, '-m', 'resnet_jax.main', *map(str, words)),
           f'--coordinator=127.0.0.1:{self.port}',
           f'--num_hosts={count}',

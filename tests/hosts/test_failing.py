@@ -91,12 +91,15 @@ MOMENTS = {
 }
 
 
-@pytest.mark.parametrize('host', [0, 1])
 @pytest.mark.parametrize(
-  'moment',
+  ('moment', 'host'),
   [
-    pytest.param(moment, marks=SLOW if moment == 'in the loop' else LONG)
+    pytest.param(
+      *(moment, host),
+      marks=SLOW if (moment, host) == ('in the loop', 1) else LONG,
+    )
     for moment in MOMENTS
+    for host in (0, 1)
   ],
 )
 def test_a_signal_stops_all_hosts(digits_npz, tmp_path, moment, host):
@@ -179,6 +182,19 @@ def test_what_one_host_finds_ends_all(digits_npz, tmp_path, fault, monkeypatch):
     assert ' crashed: ValueError: a bug. Start all' in last_words(outputs[0])
     assert 'Traceback' not in outputs[0]
   assert final(tmp_path / 'run').step == 10
+
+
+@pytest.mark.long
+def test_a_checkpoint_that_cannot_be_written(digits_npz, tmp_path):
+  """Only the first host writes, and no other waits for it in vain."""
+  arguments = words(digits_npz, tmp_path / 'run')
+  with Hosts(arguments, arguments, largest_file=200_000) as hosts:
+    codes, outputs, _ = hosts.ended()
+  assert codes == [2, 2], outputs
+  told = 'a checkpoint could not be written to'
+  assert last_words(outputs[0]).startswith(f'error: {told}')
+  assert f'): {told}' in last_words(outputs[1])
+  assert 'Traceback' not in outputs[0] + outputs[1]
 
 
 @pytest.mark.long

@@ -108,7 +108,7 @@ def test_one_script_starts_stops_and_restarts_all(
     training.wait_until(lambda: 'resumed at step' in log.read_text())
     training.wait_until(lambda: training.has_saved(workdir, 60))
     script.terminate()
-    assert script.wait(60) == 143
+    assert script.wait(120) == 143
   finally:
     script.kill()
     script.wait()
@@ -130,9 +130,9 @@ def test_a_host_that_is_none_and_an_error_of_the_user(
   flags = training.flags(digits_npz, tmp_path / 'run')
   log = tmp_path / 'log'
   environment['HOSTS'] = '127.0.0.1 nowhere.invalid'
-  assert start(flags, environment, log).wait(60) == 2
+  assert start(flags, environment, log).wait(120) == 2
   assert 'error: nowhere.invalid cannot be reached' in log.read_text()
   environment['HOSTS'] = '127.0.0.1 localhost'
   flags.append('--config.batch_size=0')
-  assert start(flags, environment, log).wait(60) == 2
+  assert start(flags, environment, log).wait(120) == 2
   assert 'again.sh' not in log.read_text()

@@ -37,7 +37,7 @@ def test_killed_it_goes_on_and_told_to_stop_it_saves(digits_npz, tmp_path):
     (second,) = training.children(script.pid)
     training.wait_until(lambda: training.has_saved(workdir, 40))
     script.terminate()
-    assert script.wait(60) == 143
+    assert script.wait(120) == 143
   finally:
     script.kill()
     script.wait()
@@ -50,6 +50,6 @@ def test_killed_it_goes_on_and_told_to_stop_it_saves(digits_npz, tmp_path):
 def test_an_error_of_the_user_is_not_started_again(digits_npz, tmp_path):
   flags = training.flags(digits_npz, tmp_path / 'run')
   script = start([*flags, '--config.batch_size=0'], tmp_path / 'log')
-  assert script.wait(60) == 2
+  assert script.wait(120) == 2
   text = (tmp_path / 'log').read_text()
   assert text.count('error: ') == 1 and 'again.sh' not in text

@@ -22,7 +22,7 @@ def flags(digits_npz: pathlib.Path, workdir: pathlib.Path) -> list[str]:
   return [*command.arguments(digits_npz, workdir), *more]
 
 
-def wait_until(true: Callable[[], object], seconds: float = 120) -> None:
+def wait_until(true: Callable[[], object], seconds: float = 300) -> None:
   """Waits until a condition holds."""
   end = time.monotonic() + seconds
   while not true():
