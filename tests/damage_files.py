@@ -181,6 +181,8 @@ def _tfrecords(folder: pathlib.Path) -> Kind:
 
   def read(path: pathlib.Path) -> Any:
     records = TFRecords.of([str(path)], image='image', label='label')
+    if len(records) != 4:  # as `sources` compares with what TFDS has noted
+      raise UserError(f'{len(records)} records')
     found = []
     for key in records.spans:
       try:

@@ -10,6 +10,7 @@ import json
 import pathlib
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from typing import Any
 from unittest import mock
@@ -150,7 +151,7 @@ def _go_on(
     # The data and the network, which no damage of the folder touches.
     with mock.patch.object(experiment, 'build', return_value=run):
       _, series, newest = start.prepare(config, folder)
-    trainer = train.Trainer(run, held, series, newest)
+    trainer = train.Trainer(run, held, series, newest, began=time.monotonic())
     state = flatten(jax.device_get(trainer._bundle()))
     trainer.close()
   with logged():
@@ -165,7 +166,7 @@ def _go_on(
     step,
     hash_json(hashes_of(state)),
     (trainer.best_step, trainer.best_error),
-    trainer.clock._before,
+    dict(trainer.clock.before),
     records,
     lines,
     lost + _lost_records(before.get(history.FILE, b''), kept, records, step),
