@@ -23,8 +23,8 @@ from typing import Any, cast
 
 from resnet_jax.hosts.lines import BEAT, Lines
 
-# Long enough that JAX never judges before we do.
-_JAX_TIMEOUT = 24 * 3600
+# Seconds; long enough that JAX never judges before we do.
+JAX_TIMEOUT = 24 * 3600
 _SILENT = 'without a word (was its process killed?)'
 
 
@@ -149,8 +149,8 @@ class Board:
     self._service = _jax.get_distributed_runtime_service(
       f'[::]:{port}' if socket.has_dualstack_ipv6() else f'0.0.0.0:{port}',
       self._count,
-      heartbeat_timeout=_JAX_TIMEOUT,
-      shutdown_timeout=_JAX_TIMEOUT,
+      heartbeat_timeout=JAX_TIMEOUT,
+      shutdown_timeout=JAX_TIMEOUT,
       recoverable=True,  # otherwise it aborts the hosts when one is lost
     )
     hellos = [self._hellos[host] for host in range(self._count)]

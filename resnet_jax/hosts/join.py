@@ -1,5 +1,6 @@
 """Makes one job of the hosts that were started with the same coordinator."""
 
+import errno
 import logging
 import os
 import pathlib
@@ -14,6 +15,7 @@ import jax
 from resnet_jax import signals
 from resnet_jax.errors import Interrupted, LostHost, UserError
 from resnet_jax.hosts import devices, peers
+from resnet_jax.hosts.board import JAX_TIMEOUT
 from resnet_jax.hosts.cluster import Place
 from resnet_jax.hosts.lines import BEAT, Lines
 from resnet_jax.hosts.peers import Peers
@@ -24,8 +26,6 @@ _log = logging.getLogger('resnet_jax')
 _SAY_EVERY, _RETRY = 10.0, 0.5
 # Seconds that a host which was sent a signal looks for the others to tell them.
 _PATIENCE = 5.0
-# Below the day after which JAX's own watch would end a host.
-_JAX_TIMEOUT = 24 * 3600
 
 
 def join(place: Place, *, wait: float, timeout: float) -> list[int]:
@@ -106,7 +106,10 @@ def _start_board(
       break
     except OSError as e:
       reason = os.strerror(e.errno or 0)
-      say(f'its port {place.port} cannot be listened on ({reason})')
+      problem = f'port {place.port} cannot be listened on ({reason})'
+      if e.errno != errno.EADDRINUSE:  # a job before may still be leaving it
+        raise UserError(f'{problem}; name another in --coordinator') from e
+      say(f'its {problem}')
       if signals.noted():
         signals.release()
       if time.monotonic() > deadline:
@@ -234,8 +237,8 @@ def _connect_jax(place: Place, port: int, hosts: list[dict[str, Any]]) -> None:
     cluster_detection_method='deactivate',
     # JAX would serve in this process, too; nobody is told of that address.
     coordinator_bind_address=f'127.0.0.1:{_free_port()}',
-    heartbeat_timeout_seconds=_JAX_TIMEOUT,
-    shutdown_timeout_seconds=_JAX_TIMEOUT,
+    heartbeat_timeout_seconds=JAX_TIMEOUT,
+    shutdown_timeout_seconds=JAX_TIMEOUT,
   )
 
 
