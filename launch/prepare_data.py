@@ -102,11 +102,14 @@ def check_pictures(found: pictures.PictureSet) -> None:
     _log.info('%s: %s', split, _by_class(found, records))
     damaged[split] = _count_damaged(split, records)
   if any(damaged.values()):
-    counts = _words(damaged)
+    files = all(isinstance(r, FileRecords) for r in found.splits.values())
+    mend = 'Fetch them anew or remove them'
     raise UserError(
       f'{found.folder} is not whole: the pictures named above cannot be read '
-      f'({counts}). Fetch them anew or remove them; training bears up to '
-      f'config.dataset.max_damaged of them, and tests without them'
+      f'({_words(damaged)}). '
+      f'{mend if files else "Delete that folder, and prepare it anew"}; '
+      f'training bears up to config.dataset.max_damaged of them, and tests '
+      f'without them'
     )
   sizes = _words({s: len(r) for s, r in found.splits.items()})
   _log.info('%s is whole: %s pictures', found.folder, sizes)

@@ -106,6 +106,8 @@ class Board:
   def _greet(self, lines: Lines, message: dict[str, Any]) -> None:
     hello = message['hello']
     host = int(hello['host'])
+    if not 0 <= host < self._count:
+      raise ValueError(f'host {host}')
     if refusal := self._refusal(host, hello):
       lines.send({'refused': refusal})
       raise ConnectionError(refusal)

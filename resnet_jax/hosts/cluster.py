@@ -4,6 +4,7 @@ SLURM, Open MPI and Kubernetes are recognized as `jax.distributed` does it.
 """
 
 import dataclasses
+import os
 import re
 import warnings
 
@@ -93,12 +94,25 @@ def _parse(coordinator: str) -> tuple[str, int]:
   return match[1].strip('[]'), int(match[2])
 
 
+def _check_mpi() -> None:
+  """Refuses what `mpirun` started where JAX does not see that it did."""
+  count = os.environ.get('OMPI_COMM_WORLD_SIZE', '1')
+  if count != '1':
+    raise UserError(
+      f'mpirun has started {count} processes, and JAX does not recognize this '
+      f'Open MPI: each would train alone. Add --coordinator=HOST:PORT '
+      f'--num_hosts={count} and, in a shell that mpirun starts, '
+      f'--host=$OMPI_COMM_WORLD_RANK; or train alone with --cluster=none'
+    )
+
+
 def _detected() -> Place | None:
   """What the cluster says, where it has started more than one process."""
   with warnings.catch_warnings():
     warnings.simplefilter('ignore')  # Kubernetes, without its Python package
     found = [kind for kind in _CLUSTERS if kind.is_env_present()]
   if not found:
+    _check_mpi()
     return None
   cluster = found[0]
   try:

@@ -1,6 +1,7 @@
 """The GPUs that a job was given, and whether JAX uses all of them."""
 
 import collections
+import logging
 import os
 import pathlib
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 import jax
 
 from resnet_jax.errors import UserError
+
+_log = logging.getLogger('resnet_jax')
 
 _DRIVER = pathlib.Path('/proc/driver/nvidia/gpus')
 
@@ -102,11 +105,14 @@ def check(gpus: list[int]) -> None:
         f'else see CUDA_VISIBLE_DEVICES'
       )
   elif platform == 'cpu' and sum(gpus) and not _asked_for_cpu():
-    raise UserError(
+    message = (
       f'{_times(gpus)} GPUs expected, none found: JAX here computes on the '
       f"CPU. Install it for the GPUs (pip install 'jax[cuda13]'), or say that "
       f'the CPU is meant with JAX_PLATFORMS=cpu'
     )
+    if len(gpus) > 1:
+      raise UserError(message)
+    _log.warning('%s', message)  # a first try on a machine of one's own
   if len(set(counts)) > 1:
     raise UserError(
       f'hosts have {counts} devices, and need the same number each. Name those '

@@ -89,6 +89,16 @@ def test_messages_are_those_of_the_network():
   assert len(message_sizes('cifar_resnet20')) == 1
 
 
+def test_weak_scaling_keeps_the_share_and_strong_the_batch():
+  def batches(devices):
+    return list(scaling._batches(('weak', 'strong'), 16, devices, 6))
+
+  assert batches(1) == [('weak', 16), ('strong', 96)]
+  assert batches(4) == [('weak', 64), ('strong', 96)]
+  # 96 examples are no whole shares of 5 devices.
+  assert batches(5) == [('weak', 80)]
+
+
 @pytest.mark.slow
 def test_two_devices_are_measured(tmp_path):
   file = tmp_path / 'rows.json'
@@ -101,6 +111,7 @@ def test_two_devices_are_measured(tmp_path):
       '--precision=float32',
       '--cpu_devices=2',
       '--share=16',
+      '--kinds=strong',
       '--rounds=2',
       '--seconds=0.1',
       f'--json={file}',
@@ -112,9 +123,7 @@ def test_two_devices_are_measured(tmp_path):
   assert done.returncode == 0, done.stderr
   rows = json.loads(file.read_text())
   assert [(r['kind'], r['devices'], r['batch']) for r in rows] == [
-    ('weak', 1, 16),
     ('strong', 1, 32),
-    ('weak', 2, 32),
     ('strong', 2, 32),
   ]
   assert all(rate > 0 for row in rows for rate in row['rates'])

@@ -16,11 +16,14 @@ class Hosts:
 
   Args:
     words_of_hosts: The arguments of each host.
+    devices: Devices of each host.
     environment: Variables for all of them.
     largest_file: Bytes beyond which host 0 cannot write, as on a full disk.
   """
 
-  def __init__(self, *words_of_hosts, environment=None, largest_file=None):
+  def __init__(
+    self, *words_of_hosts, devices=1, environment=None, largest_file=None
+  ):
     with socket.create_server(('127.0.0.1', 0)) as probe:
       self.port = probe.getsockname()[1]
     count = len(words_of_hosts)
@@ -29,7 +32,7 @@ class Hosts:
       script = f'ulimit -f {largest_file // 512}; exec "$@"'
       limit = ['sh', '-c', script, 'sh']
     variables = {
-      'XLA_FLAGS': '--xla_force_host_platform_device_count=1',
+      'XLA_FLAGS': f'--xla_force_host_platform_device_count={devices}',
       'JAX_DISABLE_MOST_OPTIMIZATIONS': '1',  # the nets are tiny
     }
     self.files = [tempfile.TemporaryFile('w+') for _ in range(count)]  # noqa: SIM115

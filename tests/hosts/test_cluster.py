@@ -90,6 +90,15 @@ def test_a_shell_inside_an_allocation_is_alone(monkeypatch):
   assert cluster.find(None, None, None, detect=True) is None
 
 
+def test_mpirun_that_jax_does_not_recognize(monkeypatch):
+  for name, value in OPEN_MPI.items():
+    if name != 'OMPI_MCA_orte_hnp_uri':
+      monkeypatch.setenv(name, value)
+  with pytest.raises(UserError, match=r'mpirun has started 2 processes'):
+    cluster.find(None, None, None, detect=True)
+  assert cluster.find(None, None, None, detect=False) is None
+
+
 def test_a_cluster_that_says_nonsense(monkeypatch):
   for name, value in (SLURM | {'SLURM_NTASKS': 'many'}).items():
     monkeypatch.setenv(name, value)

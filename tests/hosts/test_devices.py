@@ -94,3 +94,11 @@ def test_found_and_expected(monkeypatch, platform, found, gpus, telling):
       devices.check(gpus)  # it was asked for
     finally:
       jax.config.update('jax_platforms', before)
+
+
+def test_a_gpu_of_a_machine_of_ones_own_may_stay_idle(caplog, monkeypatch):
+  one = [types.SimpleNamespace(process_index=0, platform='cpu')]
+  monkeypatch.setattr(jax, 'devices', lambda: one)
+  monkeypatch.setattr(devices, '_asked_for_cpu', lambda: False)
+  devices.check([1])
+  assert '1 host x 1 GPUs expected, none found' in caplog.text

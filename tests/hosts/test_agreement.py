@@ -1,7 +1,6 @@
 """Several hosts, as processes on the loopback, do what one host does."""
 
 import contextlib
-import socket
 
 import jax
 import numpy as np
@@ -14,40 +13,17 @@ from resnet_jax.hosts import agreement
 from resnet_jax.runs import checkpoint, history, lock
 from tests import command
 from tests.data.streamed.pictures import SMALL, write_folder
+from tests.hosts.processes import Hosts
 
 LONG = pytest.mark.long
 
 
-def free_port():
-  with socket.socket() as s:
-    s.bind(('127.0.0.1', 0))
-    return s.getsockname()[1]
-
-
 def on_two_hosts(workdir, words_of_hosts):
   """Runs the command once a host, and returns exit codes and all output."""
-  coordinator = f'--coordinator=127.0.0.1:{free_port()}'
-  processes = [
-    command.start(
-      *words,
-      f'--workdir={workdir}',
-      coordinator,
-      '--num_hosts=2',
-      f'--host={i}',
-      devices=2,
-    )
-    for i, words in enumerate(words_of_hosts)
-  ]
-  ended = []
-  try:
-    for process in processes:
-      out, err = process.communicate(timeout=300)
-      ended.append((process.returncode, out + err))
-  finally:  # of two that wait for each other
-    for process in processes:
-      process.kill()
-      process.communicate()
-  return ended
+  words = [[*words, f'--workdir={workdir}'] for words in words_of_hosts]
+  with Hosts(*words, devices=2) as job:
+    codes, outputs, _ = job.ended()
+  return list(zip(codes, outputs, strict=True))
 
 
 @pytest.fixture
@@ -63,13 +39,8 @@ def pictures(tmp_path):
   return (*SMALL, f'--config.dataset.folder={folder}', dense), 12
 
 
-@pytest.mark.parametrize(
-  'kind',
-  [
-    pytest.param('digits', marks=pytest.mark.slow),
-    pytest.param('pictures', marks=LONG),
-  ],
-)
+@pytest.mark.long  # tests/test_layouts.py has a shorter one
+@pytest.mark.parametrize('kind', ['digits', 'pictures'])
 def test_two_hosts_of_two_devices_are_one_of_four(tmp_path, request, kind):
   words, steps = request.getfixturevalue(kind)
   words = (*words, '--config.model.dtype=float64')
