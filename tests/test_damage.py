@@ -10,11 +10,11 @@ pytest.importorskip('tensorflow')
 @pytest.mark.slow
 def test_damaged_files_are_refused_or_read_as_they_were(tmp_path):
   good = damage.kinds(tmp_path)
-  outcomes, wrong = damage.run(4 * len(good), 0, good)
+  outcomes, wrong = damage.run(2 * len(good), 0, good)
   assert not wrong
   total = sum(outcomes.values(), start=type(outcomes['TFRecords'])())
   for outcome in ('refused', 'same', 'left out', 'other'):
-    assert total[outcome] > 10
+    assert total[outcome] > 5
 
 
 def test_damaged_arrays_and_pictures(tmp_path):
