@@ -157,7 +157,8 @@ class Peers:
 
   def _hear_failure(self, host: int, code: int, text: str) -> None:
     if code == ExitCode.USER:
-      self._end_with(f'{self.name(host)}: {text}', code)
+      named = text.startswith('host ')  # hosts that do not agree
+      self._end_with(text if named else f'{self.name(host)}: {text}', code)
     self._end_with(
       f'{self.name(host)} crashed: {text}. {_AGAIN}', ExitCode.LOST_HOST
     )

@@ -132,6 +132,7 @@ def test_a_board_that_is_silent_is_lost():
   ('code', 'text', 'told', 'exit_code'),
   [
     (2, 'the disk is full', 'host 1 of 2 (node1): the disk is full', 2),
+    (2, 'host 0 of 2 would train', 'host 0 of 2 would train', 2),
     (1, 'ValueError: x', 'host 1 of 2 (node1) crashed: ValueError: x. S', 75),
   ],
 )
