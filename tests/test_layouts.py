@@ -60,7 +60,7 @@ def after_50_steps(folder, words, hosts, devices):
     pytest.param('digits', 2, 2, marks=slow),
     pytest.param('digits', 4, 1, marks=long),
     pytest.param('pictures', 1, 4, marks=long),
-    pytest.param('pictures', 2, 2, marks=slow),
+    pytest.param('pictures', 2, 2, marks=long),
     pytest.param('pictures', 4, 1, marks=long),
   ],
 )
@@ -83,7 +83,8 @@ def test_a_run_is_the_same_on_each_layout(
 @pytest.mark.parametrize(
   ('kind', 'sequence'),
   [
-    pytest.param('digits', ((1, 1), (4, 1), (2, 1)), marks=slow),
+    pytest.param('digits', ((1, 1), (2, 1)), marks=slow),
+    pytest.param('digits', ((1, 1), (4, 1), (2, 1)), marks=long),
     pytest.param('digits', ((2, 2), (1, 1), (1, 4)), marks=long),
     pytest.param('pictures', ((1, 1), (4, 1), (2, 1)), marks=long),
   ],
@@ -121,7 +122,7 @@ def test_a_run_goes_on_with_other_hosts(tmp_path, words, kind, sequence):
       assert 'Traceback' not in out, out
     listed = json.loads((workdir / 'sessions.json').read_text())['sessions']
     stopped.append(listed[-1]['last_step'])
-  assert 0 < stopped[0] < stopped[1] < stopped[2] == 60
+  assert [0, *stopped] == sorted({0, *stopped}) and stopped[-1] == 60
   one, many = (
     checkpoint.read_step(
       tmp_path / name / 'checkpoints' / 'latest' / '60'

@@ -1,5 +1,6 @@
 """The runner: what it starts, and records that are the same however made."""
 
+import dataclasses
 import json
 import logging
 import os
@@ -13,6 +14,7 @@ from resnet_jax.errors import UserError
 from resnet_jax.paper import cost, records, runner, targets
 from resnet_jax.paper.processes import Processes
 from resnet_jax.paper.runs import Member, Scale
+from resnet_jax.runs.sessions import Goodput
 from tests import command
 from tests.data.streamed.pictures import write_folder
 from tests.paper.recorded import row_of, shown, write_record
@@ -162,17 +164,21 @@ def finished(process):
   return process.returncode, out
 
 
+# What became of the time differs from one way to the result to another.
+GOODPUT = ['goodput', *(f.name for f in dataclasses.fields(Goodput))]
+
+
 def essence(root):
   """The part of the records that is the same however they came about."""
   found = {}
   for file in sorted(root.glob('*/results.json')):
     content = json.loads(file.read_text())
-    for key in ('seconds', 'environment'):
+    for key in ('seconds', 'environment', 'hash', *GOODPUT):
       del content[key]
     lines = (file.parent / 'metrics.jsonl').read_text().splitlines()
     metrics = [json.loads(line) for line in lines]
     for line in metrics:
-      for key in ('images_per_second', 'input_wait', 'seconds_left'):
+      for key in ('images_per_second', 'input_wait', 'seconds_left', 'crc32'):
         line.pop(key, None)
     found[file.parent.name] = content, metrics
   return found
