@@ -138,4 +138,4 @@ def test_a_run_goes_on_with_other_hosts(tmp_path, words, kind, sequence):
     assert ours['error'] == theirs['error']
     assert ours['loss'] == pytest.approx(theirs['loss'], rel=1e-6)
   results = json.loads((workdir / 'results.json').read_text())
-  assert results['sessions'] == 3 and results['steps_lost'] == 0
+  assert results['sessions'] == len(sequence) and results['steps_lost'] == 0
