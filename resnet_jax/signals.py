@@ -70,7 +70,7 @@ def release() -> None:
     _end(_noted, None)
 
 
-def tell_of_end(tell: Callable[[int], object] | None) -> None:
+def tell_of_end(tell: Callable[[int], object]) -> None:
   """Calls `tell` with the number of a signal that ends this process."""
   global _tell
   _tell = tell

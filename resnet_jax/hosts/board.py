@@ -175,6 +175,8 @@ class Board:
         )
 
   def _leave(self, host: int, how: str) -> None:
+    if host not in self._hosts:  # telling of one, another was found lost
+      return
     del self._heard[host]
     self._drop(self._hosts.pop(host))
     if self._service and host not in self._ended:
@@ -189,8 +191,7 @@ class Board:
         try:
           lines.send(message)
         except OSError:
-          if host in self._hosts:  # telling the others may find more lost
-            self._leave(host, _SILENT)
+          self._leave(host, _SILENT)
 
   def _drop(self, lines: Lines) -> None:
     self._strangers.discard(lines)

@@ -33,7 +33,12 @@ class Place:
   index: int
 
   def __str__(self) -> str:
-    return f'{self.address}:{self.port}'
+    return self.at(self.port)
+
+  def at(self, port: int) -> str:
+    """HOST:PORT of the first host; an IPv6 address stands in brackets."""
+    host = f'[{self.address}]' if ':' in self.address else self.address
+    return f'{host}:{port}'
 
 
 def find(

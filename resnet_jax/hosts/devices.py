@@ -87,6 +87,8 @@ def process_index() -> int:
 def check(gpus: list[int]) -> None:
   """Refuses to leave GPUs of the allocation idle, and hosts that are unequal.
 
+  On a lone machine whose GPUs JAX cannot use, that is a warning.
+
   Args:
     gpus: How many GPUs each host of the job should use; 0 where there are none.
 

@@ -230,7 +230,7 @@ def _connect_jax(place: Place, port: int, hosts: list[dict[str, Any]]) -> None:
   # It would take SIGTERM for itself, and the loop ask for it at every step.
   jax.config.update('jax_enable_preemption_service', False)
   jax.distributed.initialize(
-    f'{place.address}:{port}',
+    place.at(port),
     place.count,
     place.index,
     local_device_ids=devices.share(hosts, place.index),

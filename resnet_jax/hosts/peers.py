@@ -156,12 +156,12 @@ class Peers:
       self._hear_failure(message['from'], message['end'], message['text'])
 
   def _hear_failure(self, host: int, code: int, text: str) -> None:
-    if code == ExitCode.USER:
-      named = text.startswith('host ')  # hosts that do not agree
-      self._end_with(text if named else f'{self.name(host)}: {text}', code)
-    self._end_with(
-      f'{self.name(host)} crashed: {text}. {_AGAIN}', ExitCode.LOST_HOST
-    )
+    if code != ExitCode.USER:
+      text = f'{self.name(host)} crashed: {text}. {_AGAIN}'
+      code = ExitCode.LOST_HOST
+    elif not text.startswith('host '):  # as of hosts that do not agree
+      text = f'{self.name(host)}: {text}'
+    self._end_with(text, code)
 
   def _note_stop(self, number: int) -> None:
     """Holds this host to the step that it is bound to; the lock is held."""

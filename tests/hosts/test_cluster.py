@@ -48,6 +48,11 @@ def test_flags(words, place):
   assert cluster.find(*words, detect=True) == place
 
 
+def test_an_ipv6_address_keeps_its_brackets():
+  place = cluster.find('[fe80::1]:80', 2, 0, detect=True)
+  assert (str(place), place.at(81)) == ('[fe80::1]:80', '[fe80::1]:81')
+
+
 SLURM = {
   'SLURM_JOB_ID': '17',
   'SLURM_STEP_NODELIST': 'node[003-005,007]',

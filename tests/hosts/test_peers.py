@@ -56,13 +56,14 @@ class Job:
       thread.join()
     return [self.listen(host) for host in range(self.count)]
 
-  def listen(self, host):
+  def listen(self, host, heard=()):
     return Peers(
       self.lines[host],
       host,
       [f'node{i}' for i in range(self.count)],
       timeout=30,
       end=lambda *words: self.ends[host].put(words),
+      heard=heard,
     )
 
   def leave(self, host):
@@ -126,6 +127,28 @@ def test_a_board_that_is_silent_is_lost():
     text, code = ends.get(timeout=10)
   assert 'with host 0 (a) gives no answer for 2 seconds' in text
   assert code == 75
+
+
+def test_hosts_that_are_lost_at_once():
+  """To tell of the first finds the others."""
+  with socket.create_server(('127.0.0.1', 0)) as server:
+    board = Board(server, 3, timeout=3)
+    for host in range(3):
+      with socket.create_connection(server.getsockname()) as gone:
+        board._hosts[host], board._heard[host] = Lines(gone), 0.0
+    board._look_for_lost(time.monotonic() + 10)
+    board._selector.close()
+  assert not board._hosts
+
+
+def test_what_came_with_the_beginning_is_heard(job):
+  two = job(2)
+  other = threading.Thread(target=two.greet, args=(1,))
+  other.start()
+  two.greet(0)
+  other.join()
+  two.listen(0, heard=[{'from': 1, 'end': 143, 'signal': 15}])
+  assert two.ends[0].get(timeout=10)[1] == 143
 
 
 @pytest.mark.parametrize(
