@@ -8,9 +8,10 @@ Importing this package, or `resnet_jax.models`, imports JAX and Flax alone.
 
 import sys
 
-from resnet_jax import signals
+from resnet_jax import missing, signals
 
 if signals.is_our_command():
+  missing.report_uncaught()
   signals.end_at_once()  # before the seconds in which all else is imported
   if any(word.lstrip('-').startswith('coordinator') for word in sys.orig_argv):
     signals.hold()

@@ -9,7 +9,7 @@ resnet_jax paper list
 import importlib
 import sys
 
-from resnet_jax import signals
+from resnet_jax import missing, signals
 from resnet_jax.malloc import keep_memory
 
 _OTHERS = {
@@ -25,6 +25,7 @@ def run() -> None:
   Raises:
     SystemExit: with the exit code, see `shell`.
   """
+  missing.report_uncaught()
   signals.end_at_once()
   if sys.argv[1:] and sys.argv[1] in _OTHERS:
     importlib.import_module(_OTHERS[sys.argv.pop(1)]).run()

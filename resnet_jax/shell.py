@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 
-from resnet_jax import memory, signals
+from resnet_jax import memory, missing, signals
 from resnet_jax.console import console
 from resnet_jax.errors import (
   ExitCode,
@@ -128,6 +128,5 @@ def _message(error: Exception, os_error_mend: str) -> str:
     mend = f'. {os_error_mend}' if os_error_mend else ''
     return f'the system says: {error}{mend}'
   if isinstance(error, ImportError):
-    missing = error.name or error
-    return f'{missing} is missing; pip install -r requirements.txt'
+    return missing.describe(error)
   return str(error)

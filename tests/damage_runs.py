@@ -24,6 +24,7 @@ from resnet_jax.runs import history, lock
 from resnet_jax.runs.leaves import flatten
 from resnet_jax.runs.meta import hash_json, hashes_of
 from resnet_jax.runs.workdir import read_json
+from resnet_jax.trainer import Trainer
 from tests import command
 from tests.damage_kind import Kind, logged, one_by_one
 
@@ -151,7 +152,14 @@ def _go_on(
     # The data and the network, which no damage of the folder touches.
     with mock.patch.object(experiment, 'build', return_value=run):
       _, series, newest = start.prepare(config, folder)
-    trainer = train.Trainer(run, held, series, newest, began=time.monotonic())
+    trainer = Trainer(
+      run,
+      train.build_step(run),
+      held,
+      series,
+      newest,
+      began=time.monotonic(),
+    )
     state = flatten(jax.device_get(trainer._bundle()))
     trainer.close()
   with logged():

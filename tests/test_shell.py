@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import os
 import signal
 import subprocess
 import sys
@@ -146,6 +147,35 @@ def test_a_signal_outside_of_the_loop(
   assert process.returncode == 128 + number, out + err
   assert err == f'interrupted by {number.name}\n'
   assert 'Traceback' not in out
+
+
+# What stands in the place of jax, and what the command says of it.
+UNFIT = {
+  'raise ModuleNotFoundError("No module", name="jax")': 'jax is missing',
+  'from numpy import no_such_name': "cannot import name 'no_such_name'",
+}
+
+
+@pytest.mark.parametrize('stand_in', UNFIT)
+@pytest.mark.parametrize(
+  'module', ['resnet_jax', *COMMANDS, 'resnet_jax.weights']
+)
+def test_a_package_that_a_command_begins_with(module, stand_in, tmp_path):
+  (tmp_path / 'jax.py').write_text(stand_in)
+  result = subprocess.run(
+    [sys.executable, '-m', module, 'list'],
+    cwd=command.ROOT,
+    env=os.environ | {'PYTHONPATH': str(tmp_path)},
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert result.returncode == 2, (
+    result.stderr
+  )  # launchers do not start it again
+  assert result.stderr.startswith('error: ')
+  assert UNFIT[stand_in] in result.stderr
+  assert len(result.stderr.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize(

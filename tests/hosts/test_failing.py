@@ -134,14 +134,14 @@ FAULTS = {
 SITE = """
 import sys
 if '--host=1' in sys.orig_argv:
-  import resnet_jax.train as train
   from resnet_jax.errors import UserError
-  before = train.Trainer.train_step
+  from resnet_jax.trainer import Trainer
+  before = Trainer.train_step
   def train_step(self, step):
     if step == 13:
       {fault}
     before(self, step)
-  train.Trainer.train_step = train_step
+  Trainer.train_step = train_step
 from resnet_jax.main import run
 run(sys.argv)
 """
