@@ -33,7 +33,7 @@ from resnet_jax.config import shipped
 from resnet_jax.config.file import check_overrides, load_config, set_none
 from resnet_jax.console import show_log, start_logging
 from resnet_jax.errors import UserError
-from resnet_jax.hosts import cluster, devices, join
+from resnet_jax.hosts import agreement, cluster, devices, join
 from resnet_jax.paths import local_path
 from resnet_jax.runs import sessions
 from resnet_jax.shell import shell
@@ -101,26 +101,10 @@ def main(argv: Sequence[str]) -> None:
   if config is not None:
     set_none(config)
     workdir = workdir or _default_workdir()
-  if _MODE.value == 'eval':
-    eval_only.evaluate_saved(
-      config,
-      workdir=workdir,
-      paths=[local_path(path, '--checkpoint') for path in _CHECKPOINT.value],
-      per_class=_path(_PER_CLASS),
-      results_file=_path(_RESULTS),
-      trust_data=_TRUST_DATA.value,
-    )
-    return
-  if config is None or workdir is None:
-    raise UserError('say what to train: --config=configs/cifar_resnet20.py')
-  if _CHECKPOINT.value or _PER_CLASS.value or _RESULTS.value:
-    raise UserError(
-      '--checkpoint, --per_class and --results go with --mode=eval'
-    )
-  if _MODE.value == 'mean_image':
-    mean_image.compute(config)
-    return
-  train.train(config, workdir, began=sessions.process_began())
+  _act(config, workdir)
+  # The first host writes the results. Launchers do not start a host again that
+  # has ended well, and another that failed meanwhile would wait for it in vain.
+  agreement.meet()
 
 
 def parse_flags(argv: Sequence[str]) -> list[str]:
@@ -155,6 +139,32 @@ def run(argv: list[str] | None = None) -> None:
     show_traceback=lambda: flags.FLAGS.is_parsed() and _TRACEBACK.value,
   ):
     app.run(main, argv, flags_parser=parse_flags)
+
+
+def _act(
+  config: ml_collections.ConfigDict | None, workdir: pathlib.Path | None
+) -> None:
+  """Does what --mode says."""
+  if _MODE.value == 'eval':
+    eval_only.evaluate_saved(
+      config,
+      workdir=workdir,
+      paths=[local_path(path, '--checkpoint') for path in _CHECKPOINT.value],
+      per_class=_path(_PER_CLASS),
+      results_file=_path(_RESULTS),
+      trust_data=_TRUST_DATA.value,
+    )
+    return
+  if config is None or workdir is None:
+    raise UserError('say what to train: --config=configs/cifar_resnet20.py')
+  if _CHECKPOINT.value or _PER_CLASS.value or _RESULTS.value:
+    raise UserError(
+      '--checkpoint, --per_class and --results go with --mode=eval'
+    )
+  if _MODE.value == 'mean_image':
+    mean_image.compute(config)
+    return
+  train.train(config, workdir, began=sessions.process_began())
 
 
 def _resolve_config(argv: list[str], index: int) -> None:

@@ -20,6 +20,7 @@ from resnet_jax.runs.interruption import StopSignals
 from resnet_jax.runs.workdir import make_workdir
 from resnet_jax.step import make_train_step
 from resnet_jax.trainer import Step, Trainer
+from resnet_jax.waits import waiting_for
 
 _log = logging.getLogger('resnet_jax')
 
@@ -49,8 +50,9 @@ def train(
   with contextlib.ExitStack() as stack:
     with agreement.agreeing() as facts:
       checks.check(config)
-      make_workdir(workdir)
-      held = stack.enter_context(lock.hold(workdir))
+      with waiting_for(f'{workdir} to be opened'):
+        make_workdir(workdir)
+        held = stack.enter_context(lock.hold(workdir))
       facts |= start.config_facts(config)
     with agreement.agreeing() as facts:
       run, series, newest = start.prepare(config, workdir)
@@ -93,7 +95,7 @@ def _loop(trainer: Trainer) -> None:
           stop,
         )
     # What ends the command from here on does so at once.
-    trainer.latest.wait()
+    trainer.wait_until_saved()
 
 
 def build_step(

@@ -1,6 +1,7 @@
 """What a run does at each step of its loop, and the state that it keeps."""
 
 import collections
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +23,7 @@ from resnet_jax.runs import (
 from resnet_jax.runs.interruption import Cadence
 from resnet_jax.runs.workdir import write_json
 from resnet_jax.state import NEVER, TrainMetrics, TrainState
+from resnet_jax.waits import waiting_for
 
 # One compiled step of training: state, metrics, images, labels.
 Step = Callable[..., tuple[TrainState, TrainMetrics]]
@@ -127,9 +129,10 @@ class Trainer:
   def record(self, done: int) -> None:
     """Records the steps since the last record; `done` steps are done."""
     values = self._values(done)
-    self.held.check()
-    self.reporter.train(done, values)
-    self.sessions.alive(done)
+    with self._writing():
+      self.held.check()
+      self.reporter.train(done, values)
+      self.sessions.alive(done)
     self._metrics = self._no_metrics
     if self._warming_up and int(self._state.schedule.warmup_end) >= 0:
       self._warming_up = False
@@ -153,19 +156,20 @@ class Trainer:
     schedule = jax.device_get(self._state.schedule)
     schedule = self.run.schedule.observe(schedule, result.error)
     self._state = self._state.replace(schedule=replicate(schedule))
-    self.reporter.evaluation(done, self._watched, result.to_json())
+    with self._writing():
+      self.reporter.evaluation(done, self._watched, result.to_json())
     _log.info('step %s  %s %s', f'{done:,}', self._watched, result)
     if self._watched == 'validation' and result.error < self.best_error:
       self.best_step, self.best_error = done, result.error
-      with self.clock('save'):
+      with self.clock('save'), self._writing():
         self.held.check()
         meta = self._meta() | {'error': result.error}
         self.best.save(done, self._bundle(), meta)
 
   def save(self, done: int) -> None:
     """Saves a checkpoint to resume from, unless the loss is not finite."""
-    with self.clock('save'):
-      self._check_finite(done)
+    self._check_finite(done)
+    with self.clock('save'), self._writing():
       self.held.check()
       self.sessions.alive(done)
       self.latest.save(done, self._bundle(), self._meta())
@@ -179,31 +183,42 @@ class Trainer:
       )
     meta = self._meta()
     self.close()
-    self.held.check()
-    content = finish.write_results(
-      self.run,
-      results,
-      meta,
-      workdir=self.held.workdir,
-      goodput=self.sessions.goodput(meta['seconds']['train']),
-      best_step=self.best_step if 'best' in results else None,
-    )
-    self.held.check()
+    with self._writing():
+      self.held.check()
+      content = finish.write_results(
+        self.run,
+        results,
+        meta,
+        workdir=self.held.workdir,
+        goodput=self.sessions.goodput(meta['seconds']['train']),
+        best_step=self.best_step if 'best' in results else None,
+      )
+      self.held.check()
     return content
+
+  def wait_until_saved(self) -> None:
+    """Returns once the checkpoint that is being written is on disk."""
+    with self._writing():
+      self.latest.wait()
 
   def close(self) -> None:
     """Waits for what is being written."""
-    for series in (self.latest, self.best):
-      series.wait()
-      series.close()
-    self.reporter.close()
+    with self._writing():
+      for series in (self.latest, self.best):
+        series.wait()
+        series.close()
+      self.reporter.close()
 
   def _dispatch(self, batch: tuple[Any, Any]) -> None:
     self._state, self._metrics = self._step(self._state, self._metrics, *batch)
     self._in_flight.append(self._metrics)
     on_cpu = jax.default_backend() == 'cpu'
-    while len(self._in_flight) > (_IN_FLIGHT_CPU if on_cpu else _IN_FLIGHT):
-      jax.block_until_ready(self._in_flight.popleft())
+    with waiting_for('a training step'):
+      while len(self._in_flight) > (_IN_FLIGHT_CPU if on_cpu else _IN_FLIGHT):
+        jax.block_until_ready(self._in_flight.popleft())
+
+  def _writing(self) -> contextlib.AbstractContextManager[None]:
+    return waiting_for(f'{self.held.workdir} to take what is written')
 
   def _values(self, done: int) -> dict[str, float]:
     """Training since the last record, once the steps are done."""

@@ -15,6 +15,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from resnet_jax.errors import UserError
+from resnet_jax.waits import waiting_for
 
 
 @contextlib.contextmanager
@@ -47,7 +48,8 @@ def agreeing() -> Iterator[dict[str, Any]]:
 def meet() -> None:
   """Returns once all hosts have come here."""
   if jax.process_count() > 1:
-    multihost_utils.process_allgather(np.zeros((), np.int32))
+    with waiting_for('the other hosts'):
+      multihost_utils.process_allgather(np.zeros((), np.int32))
 
 
 def _check_same(
@@ -70,7 +72,8 @@ def _check_same(
 def _gather(note: dict[str, Any]) -> list[dict[str, Any]]:
   """The notes of all hosts, in their order."""
   text = np.frombuffer(json.dumps(note).encode(), np.uint8)
-  sizes = multihost_utils.process_allgather(np.array(text.size, np.int32))
+  with waiting_for('the other hosts'):
+    sizes = multihost_utils.process_allgather(np.array(text.size, np.int32))
   padded = np.zeros(int(sizes.max()), np.uint8)
   padded[: text.size] = text
   rows = np.asarray(multihost_utils.process_allgather(padded))

@@ -28,6 +28,7 @@ from resnet_jax.runs.meta import (
   unseal,
 )
 from resnet_jax.runs.workdir import set_aside
+from resnet_jax.waits import waiting_for
 
 _log = logging.getLogger('resnet_jax')
 
@@ -170,12 +171,13 @@ class Series:
     """
     late_reports.silence()
     try:
-      content = self._manager.restore(
-        step,
-        args=ocp.args.Composite(
-          state=ocp.args.StandardRestore(), meta=ocp.args.JsonRestore()
-        ),
-      )
+      with waiting_for(f'{self.folder / str(step)} to be read'):
+        content = self._manager.restore(
+          step,
+          args=ocp.args.Composite(
+            state=ocp.args.StandardRestore(), meta=ocp.args.JsonRestore()
+          ),
+        )
       meta = unseal(content.meta)
       leaves = traverse_util.flatten_dict(content.state, sep='/')
       leaves = {name: np.asarray(x) for name, x in leaves.items()}

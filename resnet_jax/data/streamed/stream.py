@@ -19,6 +19,7 @@ import numpy as np
 from resnet_jax.data.streamed.damaged import Damaged, row
 from resnet_jax.data.streamed.records import Records
 from resnet_jax.errors import UserError
+from resnet_jax.waits import each
 
 # Batches that may be ready ahead of the one that is being used.
 _AHEAD = 3
@@ -114,7 +115,8 @@ class Stream:
       end = number + max(1, stretch // size)
       asked = ask(np.arange(number, end if last is None else min(end, last)))
       try:
-        for place, (images, labels) in enumerate(self._open(asked, load)):
+        decoded = each(self._open(asked, load), 'pictures to be read')
+        for place, (images, labels) in enumerate(decoded):
           ids, how = asked.ids[place], tuple(x[place] for x in asked.how)
           damaged = self._damaged.among(ids, how)
           yield Decoded(ids, images, labels, damaged)
