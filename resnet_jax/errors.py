@@ -2,6 +2,7 @@
 
 import difflib
 import enum
+import errno
 from collections.abc import Iterable
 
 
@@ -28,6 +29,13 @@ class UserError(Exception):
   """
 
 
+class PassingError(UserError):
+  """One that may pass by itself, as of a file system that is not there now.
+
+  The exit code is `ExitCode.CRASH`: launchers start the command again.
+  """
+
+
 class LostHost(Exception):
   """Another host did not come, or is gone; the message says which.
 
@@ -45,6 +53,22 @@ class Interrupted(Exception):
   def __init__(self, message: str, number: int) -> None:
     super().__init__(message)
     self.number = number
+
+
+def may_pass(error_number: int | None) -> bool:
+  """Whether an error of the system comes and goes with networks and others."""
+  return error_number in (
+    errno.EIO,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+    errno.ECONNRESET,
+    errno.EHOSTUNREACH,
+    errno.ENETUNREACH,
+    errno.EAGAIN,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+  )
 
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:

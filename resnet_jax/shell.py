@@ -1,7 +1,6 @@
 """The shell around every command: errors as one paragraph, and exit codes."""
 
 import contextlib
-import errno
 import os
 import signal
 import sys
@@ -14,8 +13,10 @@ from resnet_jax.errors import (
   ExitCode,
   Interrupted,
   LostHost,
+  PassingError,
   UserError,
   first_line,
+  may_pass,
 )
 from resnet_jax.hosts import peers
 from resnet_jax.text import paragraph
@@ -23,19 +24,6 @@ from resnet_jax.text import paragraph
 # Seconds in which the news may come that another host caused this one's error:
 # a collective that broke off, a checkpoint that was not written by both.
 _LATE: dict[int, float] = {ExitCode.CRASH: 5.0, ExitCode.USER: 1.0}
-# Errors of the system that come and go with networks and other machines.
-_PASSING = {
-  errno.EIO,
-  errno.ESTALE,
-  errno.ETIMEDOUT,
-  errno.ECONNRESET,
-  errno.EHOSTUNREACH,
-  errno.ENETUNREACH,
-  errno.EAGAIN,
-  errno.EMFILE,
-  errno.ENFILE,
-  errno.ENOMEM,
-}
 
 
 @contextlib.contextmanager
@@ -119,7 +107,9 @@ def _exit(code: int) -> None:
 def _code(error: Exception) -> ExitCode:
   if isinstance(error, LostHost):
     return ExitCode.LOST_HOST
-  passes = isinstance(error, OSError) and error.errno in _PASSING
+  passes = isinstance(error, PassingError) or (
+    isinstance(error, OSError) and may_pass(error.errno)
+  )
   return ExitCode.CRASH if passes else ExitCode.USER
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from flax import traverse_util
 
-from resnet_jax.errors import UserError, first_line
+from resnet_jax.errors import PassingError, UserError, first_line, may_pass
 from resnet_jax.runs import late_reports
 from resnet_jax.runs.leaves import fingerprint, flatten, unflatten
 from resnet_jax.runs.meta import (
@@ -239,14 +239,19 @@ class Series:
     )
 
   def _not_written(self, error: Exception) -> UserError:
+    """What to raise where Orbax could not write."""
     # The system's own reason stands at the end of what the layers add.
     reason = ' '.join(str(error).split()).split(': ')[-1]
+    # TensorStore's errors are no OSErrors, and have the number in their text.
+    reason, _, code = reason.partition(" [os_error_code='")
+    number = int(code.rstrip("']")) if code else None
     if isinstance(error, OSError) and error.strerror:
-      reason = error.strerror
-    return UserError(
+      reason, number = error.strerror, error.errno
+    kind = PassingError if may_pass(number) else UserError
+    return kind(
       f'a checkpoint could not be written to {self.folder}: '
-      f'{reason or type(error).__name__}. Is the disk full or read-only? Mend '
-      f'that and run the same command again; {self.last_good()}'
+      f'{reason or type(error).__name__}. Is the disk full, read-only or gone? '
+      f'Mend that and run the same command again; {self.last_good()}'
     )
 
 

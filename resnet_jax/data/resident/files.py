@@ -9,9 +9,10 @@ import numpy as np
 
 from resnet_jax.data.resident.images import Split
 from resnet_jax.data.streamed import pillow
-from resnet_jax.data.streamed.damaged import too_many
+from resnet_jax.data.streamed.damaged import too_many, unreadable
 from resnet_jax.data.streamed.records import FileRecords
-from resnet_jax.errors import UserError
+from resnet_jax.errors import PassingError, UserError, may_pass
+from resnet_jax.text import plain
 
 _log = logging.getLogger('resnet_jax')
 
@@ -81,11 +82,17 @@ def _room(count: int, picture: np.ndarray, name: str) -> np.ndarray:
 
 
 def _read(path: bytes) -> np.ndarray | str:
-  """The picture, or why it cannot be read."""
+  """The picture, or why it is damaged.
+
+  Raises:
+    UserError: the disk does not give it.
+  """
+  name = os.fsdecode(path)
   try:
-    contents = pathlib.Path(os.fsdecode(path)).read_bytes()
+    contents = pathlib.Path(name).read_bytes()
   except OSError as e:
-    return f'it cannot be read from the disk ({e.strerror})'
+    kind = PassingError if may_pass(e.errno) else UserError
+    raise kind(unreadable(plain(name), e.strerror or str(e))) from e
   try:
     return pillow.upright(contents)
   except Exception:  # Pillow raises some dozen kinds, from many layers

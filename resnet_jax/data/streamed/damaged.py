@@ -116,6 +116,19 @@ def too_many(
   )
 
 
+def unreadable(name: str, reason: str) -> str:
+  """The error for a picture whose bytes the disk does not give.
+
+  Args:
+    name: Its file.
+    reason: The system's words.
+  """
+  return (
+    f'{name} cannot be read from the disk ({reason}). Mend that, and give the '
+    f'same command again'
+  )
+
+
 def row(how: tuple[np.ndarray, ...], place: int) -> tuple[bytes, ...]:
   """The cut of one example, to compare."""
   return tuple(x[place].tobytes() for x in how)

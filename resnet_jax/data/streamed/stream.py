@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from resnet_jax.data.streamed.damaged import Damaged, row
+from resnet_jax.data.streamed.damaged import Damaged, row, unreadable
 from resnet_jax.data.streamed.records import Records
-from resnet_jax.errors import UserError
+from resnet_jax.errors import PassingError, UserError
 from resnet_jax.waits import each
 
 # Batches that may be ready ahead of the one that is being used.
@@ -165,7 +165,7 @@ class Stream:
         if self._decodes(index, [x[place] for x in how], load):
           break
     if len(self._damaged) == known:
-      raise UserError(
+      raise PassingError(
         f'pictures could not be read: {_reason(error)}; on a second try '
         f'each of them could. Is the disk or network at its limits?'
       ) from error
@@ -181,20 +181,37 @@ class Stream:
     try:
       load(*map(tf.convert_to_tensor, (*keys, *how)))
     except _failures() as e:
-      self._damaged.add(index, cut, self._why(keys, e))
+      self._damaged.add(index, cut, self._why(index, keys, e))
       return False
     self._damaged.note_sound(index, cut)
     return True
 
-  def _why(self, keys: list[Any], error: Exception) -> str:
+  def _why(self, index: int, keys: list[Any], error: Exception) -> str:
+    """What is wrong with the contents of a picture that was not decoded.
+
+    Raises:
+      UserError: there are no contents. That is no property of the data, and
+        with another picture in its place this would be another run.
+    """
     import tensorflow as tf
 
     from resnet_jax.data.streamed import pillow
 
     try:
       contents, _ = self._records.read(*map(tf.convert_to_tensor, keys))
+    except tf.errors.NotFoundError as e:
+      raise UserError(
+        f'{self._records.name(index)} has gone since it was found at the '
+        f'beginning; put it back'
+      ) from e
+    except _disk_failures() as e:
+      forbidden = isinstance(e, tf.errors.PermissionDeniedError)
+      kind = UserError if forbidden else PassingError
+      raise kind(
+        unreadable(self._records.name(index), _system_reason(e))
+      ) from e
     except _failures() as e:
-      return f'it cannot be read from the disk ({_reason(e)})'
+      return f'its record is damaged ({_reason(e)})'
     reason = pillow.explain(contents.numpy())
     return reason or f'TensorFlow cannot decode it ({_reason(error)})'
 
@@ -205,6 +222,21 @@ def _failures() -> tuple[type[Exception], ...]:
 
   # A message of TensorFlow may hold a path or contents that are no UTF-8.
   return tf.errors.OpError, UnicodeDecodeError
+
+
+def _disk_failures() -> tuple[type[Exception], ...]:
+  """What TensorFlow makes of errors of the system in reading a file."""
+  import tensorflow as tf
+
+  return (
+    tf.errors.PermissionDeniedError,
+    tf.errors.UnknownError,  # EIO
+    tf.errors.AbortedError,  # ESTALE
+    tf.errors.DeadlineExceededError,  # ETIMEDOUT
+    tf.errors.UnavailableError,  # ECONNRESET, EHOSTDOWN
+    tf.errors.ResourceExhaustedError,  # ENOMEM, EMFILE
+    tf.errors.FailedPreconditionError,  # ENOTCONN
+  )
 
 
 @atexit.register
@@ -220,3 +252,8 @@ def _reason(error: Exception) -> str:
   lines = [line.strip(' .') for line in text.splitlines()]
   noise = ('Graph execution error', 'Detected at', '<stack')
   return next((x for x in lines if x and not x.startswith(noise)), 'unknown')
+
+
+def _system_reason(error: Exception) -> str:
+  """The words of the system in TensorFlow's message, behind the file's name."""
+  return _reason(error).rpartition('; ')[2]

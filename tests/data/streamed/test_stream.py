@@ -12,7 +12,7 @@ from resnet_jax.data.streamed.records import FileRecords
 from resnet_jax.data.streamed.sources import load_pictures
 from resnet_jax.data.streamed.stream import Stream
 from resnet_jax.data.views import Views
-from resnet_jax.errors import UserError
+from resnet_jax.errors import PassingError, UserError
 from tests.data.streamed.pictures import (
   CLASSES,
   CROP,
@@ -25,7 +25,7 @@ from tests.data.streamed.pictures import (
   write_folder,
 )
 
-pytest.importorskip('tensorflow')
+tf = pytest.importorskip('tensorflow')
 
 
 @pytest.fixture
@@ -122,20 +122,47 @@ def test_the_reason_is_the_pictures(tmp_path, caplog):
     '002.JPEG': (b'', 'it is empty'),
     '003.JPEG': (b'<html>', 'it is a web page, which is not read'),
     '004.JPEG': (b'\0\0\0\x20ftypavif' + bytes(40), 'it is AVIF, which is not'),
-    '005.JPEG': (None, 'it cannot be read from the disk'),
   }
   config = config_of(folder)
   found = load_pictures(config.dataset).splits['train']
   for name, (contents, _) in bad.items():
     file = folder / 'train' / CLASSES[1] / name
-    file.unlink()
-    if contents is not None:
-      file.write_bytes(contents)
+    file.write_bytes(contents)
   batches(folder, range(3), config=config, records=found)
   for name, (_, reason) in bad.items():
     (line,) = (r.getMessage() for r in caplog.records if name in r.getMessage())
     assert f': {reason}' in line
     assert 'File "' not in line and 'python' not in line
+
+
+def test_a_file_that_disappears_is_no_damage(tmp_path):
+  folder = write_folder(tmp_path / 'set')
+  ours = feed(folder)
+  ours.host_batch(0)
+  for file in folder.glob('train/*/*.JPEG'):
+    file.unlink()
+  with pytest.raises(UserError, match=r'\.JPEG has gone since .*put it back'):
+    for step in range(1, 12):  # past what was read ahead
+      ours.host_batch(step)
+
+
+def test_a_disk_that_fails_is_no_damage(tmp_path, monkeypatch):
+  """The error is the one that TensorFlow 2.21 makes of EIO."""
+  folder = write_folder(tmp_path / 'set')
+  file = folder / 'train' / CLASSES[1] / '003.JPEG'
+
+  def read(self, path, label):
+    def contents(path):
+      if path.numpy() == str(file).encode():
+        raise tf.errors.UnknownError(None, None, f'{file}; Input/output error')
+      return tf.io.read_file(path)
+
+    return tf.py_function(contents, [path], tf.string), label
+
+  monkeypatch.setattr(FileRecords, 'read', read)
+  reason = r'003\.JPEG cannot be read from the disk \(Input/output error\)'
+  with pytest.raises(PassingError, match=reason):
+    batches(folder, range(3))
 
 
 def test_a_damaged_picture_stops_the_stream_once(damaged, monkeypatch):
