@@ -9,7 +9,6 @@ import atexit
 import contextlib
 import dataclasses
 import os
-import re
 import weakref
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
@@ -17,6 +16,12 @@ from typing import Any
 import numpy as np
 
 from resnet_jax.data.streamed.damaged import Damaged, row, unreadable
+from resnet_jax.data.streamed.failures import (
+  failures,
+  of_disk,
+  reason_of,
+  system_reason,
+)
 from resnet_jax.data.streamed.records import Records
 from resnet_jax.errors import PassingError, UserError
 from resnet_jax.waits import each
@@ -121,7 +126,7 @@ class Stream:
           damaged = self._damaged.among(ids, how)
           yield Decoded(ids, images, labels, damaged)
           number += 1
-      except _failures() as e:
+      except failures() as e:
         self._inspect(ask(np.array([number])), load, e)
 
   def _open(
@@ -166,7 +171,7 @@ class Stream:
           break
     if len(self._damaged) == known:
       raise PassingError(
-        f'pictures could not be read: {_reason(error)}; on a second try '
+        f'pictures could not be read: {reason_of(error)}; on a second try '
         f'each of them could. Is the disk or network at its limits?'
       ) from error
 
@@ -180,7 +185,7 @@ class Stream:
     keys = [key[0] for key in self._records.keys(np.array([index]))]
     try:
       load(*map(tf.convert_to_tensor, (*keys, *how)))
-    except _failures() as e:
+    except failures() as e:
       self._damaged.add(index, cut, self._why(index, keys, e))
       return False
     self._damaged.note_sound(index, cut)
@@ -204,39 +209,14 @@ class Stream:
         f'{self._records.name(index)} has gone since it was found at the '
         f'beginning; put it back'
       ) from e
-    except _disk_failures() as e:
+    except of_disk() as e:
       forbidden = isinstance(e, tf.errors.PermissionDeniedError)
       kind = UserError if forbidden else PassingError
-      raise kind(
-        unreadable(self._records.name(index), _system_reason(e))
-      ) from e
-    except _failures() as e:
-      return f'its record is damaged ({_reason(e)})'
+      raise kind(unreadable(self._records.name(index), system_reason(e))) from e
+    except failures() as e:
+      return f'its record is damaged ({reason_of(e)})'
     reason = pillow.explain(contents.numpy())
-    return reason or f'TensorFlow cannot decode it ({_reason(error)})'
-
-
-def _failures() -> tuple[type[Exception], ...]:
-  """What is raised where a picture cannot be read."""
-  import tensorflow as tf
-
-  # A message of TensorFlow may hold a path or contents that are no UTF-8.
-  return tf.errors.OpError, UnicodeDecodeError
-
-
-def _disk_failures() -> tuple[type[Exception], ...]:
-  """What TensorFlow makes of errors of the system in reading a file."""
-  import tensorflow as tf
-
-  return (
-    tf.errors.PermissionDeniedError,
-    tf.errors.UnknownError,  # EIO
-    tf.errors.AbortedError,  # ESTALE
-    tf.errors.DeadlineExceededError,  # ETIMEDOUT
-    tf.errors.UnavailableError,  # ECONNRESET, EHOSTDOWN
-    tf.errors.ResourceExhaustedError,  # ENOMEM, EMFILE
-    tf.errors.FailedPreconditionError,  # ENOTCONN
-  )
+    return reason or f'TensorFlow cannot decode it ({reason_of(error)})'
 
 
 @atexit.register
@@ -244,16 +224,3 @@ def _close_all() -> None:
   for batches in list(_open_batches):
     with contextlib.suppress(ValueError):  # another thread is inside
       batches.close()
-
-
-def _reason(error: Exception) -> str:
-  """TensorFlow's message, without the places in its graph."""
-  text = re.sub(r'\{\{.*?\}\}|\[.*?\]+| name: *$', '', str(error))
-  lines = [line.strip(' .') for line in text.splitlines()]
-  noise = ('Graph execution error', 'Detected at', '<stack')
-  return next((x for x in lines if x and not x.startswith(noise)), 'unknown')
-
-
-def _system_reason(error: Exception) -> str:
-  """The words of the system in TensorFlow's message, behind the file's name."""
-  return _reason(error).rpartition('; ')[2]
