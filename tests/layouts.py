@@ -1,16 +1,13 @@
 """One run on many layouts, hosts x devices, as processes on the loopback."""
 
-import os
 import pathlib
-import socket
-import subprocess
-import sys
 from collections.abc import Sequence
 
 import numpy as np
 
 from tests import command
 from tests.data.streamed.pictures import SMALL
+from tests.hosts.processes import Hosts
 
 
 def digits(npz: pathlib.Path) -> tuple[str, ...]:
@@ -32,64 +29,6 @@ def pictures(folder: pathlib.Path) -> tuple[str, ...]:
   )
 
 
-def free_port() -> int:
-  with socket.socket() as s:
-    s.bind(('127.0.0.1', 0))
-    return s.getsockname()[1]
-
-
-def start(
-  words: Sequence[str],
-  *,
-  hosts: int,
-  devices: int,
-  module: str = 'resnet_jax.main',
-) -> list[subprocess.Popen]:
-  """Starts `python -m MODULE` with `words` once for each host.
-
-  HOST in a word stands for the number of the host.
-  """
-  own = [[]]
-  if hosts > 1:
-    job = [f'--coordinator=127.0.0.1:{free_port()}', f'--num_hosts={hosts}']
-    own = [[*job, f'--host={i}'] for i in range(hosts)]
-  variables = {
-    'XLA_FLAGS': f'--xla_force_host_platform_device_count={devices}',
-    'JAX_DISABLE_MOST_OPTIMIZATIONS': '1',  # the nets are tiny
-  }
-  return [
-    subprocess.Popen(
-      [
-        sys.executable,
-        '-m',
-        module,
-        *(str(word).replace('HOST', str(i)) for word in words),
-        *more,
-      ],
-      cwd=command.ROOT,
-      env=os.environ | variables,
-      stdout=subprocess.PIPE,
-      stderr=subprocess.STDOUT,
-      text=True,
-    )
-    for i, more in enumerate(own)
-  ]
-
-
-def ended(processes: Sequence[subprocess.Popen]) -> list[tuple[int, str]]:
-  """The exit code and the output of each; none outlives the call."""
-  try:
-    outputs = [process.communicate(timeout=300)[0] for process in processes]
-    return [
-      (process.returncode, out)
-      for process, out in zip(processes, outputs, strict=True)
-    ]
-  finally:
-    for process in processes:
-      process.kill()
-      process.communicate()
-
-
 def results(
   folder: pathlib.Path, words: Sequence[str], *, hosts: int, devices: int
 ) -> dict[str, np.ndarray]:
@@ -97,16 +36,15 @@ def results(
 
   All hosts must have found the same state and counts.
   """
-  out = folder / f'{hosts}x{devices}-HOST.npz'
-  for code, text in ended(
-    start(
-      (out, *words), hosts=hosts, devices=devices, module='tests.devices_run'
-    )
-  ):
-    assert code == 0, text
+  files = [folder / f'{hosts}x{devices}-{i}.npz' for i in range(hosts)]
+  words_of_hosts = [(file, *words) for file in files]
+  module = 'tests.devices_run'
+  with Hosts(*words_of_hosts, devices=devices, module=module) as job:
+    codes, outputs, _ = job.ended()
+  assert codes == [0] * hosts, outputs
   found = []
-  for i in range(hosts):
-    with np.load(str(out).replace('HOST', str(i))) as content:
+  for file in files:
+    with np.load(file) as content:
       found.append(dict(content))
   batches = [one.pop('batches') for one in found]
   for one in found[1:]:

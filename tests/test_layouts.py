@@ -10,6 +10,7 @@ import pytest
 from resnet_jax.runs import checkpoint, history
 from tests import layouts
 from tests.data.streamed.pictures import write_folder
+from tests.hosts.processes import Hosts
 
 slow, long = pytest.mark.slow, pytest.mark.long
 
@@ -97,29 +98,26 @@ def test_a_run_goes_on_with_other_hosts(tmp_path, words, kind, sequence):
     '--config.run.checkpoint_every=60 minutes',
     '--config.duration=60 steps',
   )
-  one = (*flags, f'--workdir={tmp_path}/one')
-  ((code, out),) = layouts.ended(layouts.start(one, hosts=1, devices=1))
-  assert code == 0, out
+  with Hosts((*flags, f'--workdir={tmp_path}/one')) as job:
+    codes, outputs, _ = job.ended()
+  assert codes == [0], outputs
   workdir = tmp_path / 'many'
   stopped = []
   for hosts, devices in sequence:
     last = (hosts, devices) == sequence[-1]
-    processes = layouts.start(
-      (*flags, f'--workdir={workdir}'), hosts=hosts, devices=devices
-    )
+    words_of_hosts = [(*flags, f'--workdir={workdir}')] * hosts
     before = len(history.read_metrics(workdir, warn=False))
-    while not last and (
-      len(history.read_metrics(workdir, warn=False)) < before + 12
-    ):
-      assert all(process.poll() is None for process in processes), (
-        layouts.ended(processes)
-      )
-      time.sleep(0.005)
-    if not last:
-      processes[-1].send_signal(signal.SIGTERM)
-    for code, out in layouts.ended(processes):
-      assert code == (0 if last else 128 + signal.SIGTERM), out
-      assert 'Traceback' not in out, out
+    with Hosts(*words_of_hosts, devices=devices) as job:
+      while not last and (
+        len(history.read_metrics(workdir, warn=False)) < before + 12
+      ):
+        assert all(p.poll() is None for p in job.processes), job.output(0)
+        time.sleep(0.005)
+      if not last:
+        job.send(signal.SIGTERM, hosts - 1)
+      codes, outputs, _ = job.ended()
+    assert codes == [0 if last else 128 + signal.SIGTERM] * hosts, outputs
+    assert 'Traceback' not in ''.join(outputs), outputs
     listed = json.loads((workdir / 'sessions.json').read_text())['sessions']
     stopped.append(listed[-1]['last_step'])
   assert [0, *stopped] == sorted({0, *stopped}) and stopped[-1] == 60

@@ -15,18 +15,25 @@ class Hosts:
   """The processes of one job, in a `with` block that leaves none alive.
 
   Args:
-    words_of_hosts: The arguments of each host.
+    words_of_hosts: The arguments of each host, of which one is enough.
     devices: Devices of each host.
+    module: What they run.
     environment: Variables for all of them.
     largest_file: Bytes beyond which host 0 cannot write, as on a full disk.
   """
 
   def __init__(
-    self, *words_of_hosts, devices=1, environment=None, largest_file=None
+    self,
+    *words_of_hosts,
+    devices=1,
+    module='resnet_jax.main',
+    environment=None,
+    largest_file=None,
   ):
     with socket.create_server(('127.0.0.1', 0)) as probe:
       self.port = probe.getsockname()[1]
     count = len(words_of_hosts)
+    job = [f'--coordinator=127.0.0.1:{self.port}', f'--num_hosts={count}']
     limit = []
     if largest_file is not None:  # ulimit counts blocks of 512 bytes
       script = f'ulimit -f {largest_file // 512}; exec "$@"'
@@ -40,10 +47,8 @@ class Hosts:
       subprocess.Popen(
         [
           *([] if i else limit),
-          *(sys.executable, '-m', 'resnet_jax.main', *map(str, words)),
-          f'--coordinator=127.0.0.1:{self.port}',
-          f'--num_hosts={count}',
-          f'--host={i}',
+          *(sys.executable, '-m', module, *map(str, words)),
+          *([*job, f'--host={i}'] if count > 1 else []),
         ],
         cwd=command.ROOT,
         env=os.environ | variables | (environment or {}),
