@@ -13,8 +13,6 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from resnet_jax.hosts import peers
-
 _T = TypeVar('_T')
 
 _log = logging.getLogger('resnet_jax')
@@ -37,6 +35,13 @@ _waits: set[_Wait] = set()
 # told once, and again where it is twice as slow as ever before.
 _longest: dict[str, float] = {}
 _watched: int | None = None  # the process that has a thread for it
+_speaker = ''
+
+
+def speak_as(host: str) -> None:
+  """Puts the name of this host, one of several, before what is told."""
+  global _speaker
+  _speaker = f'{host}: '
 
 
 @contextlib.contextmanager
@@ -58,7 +63,7 @@ def waiting_for(what: str) -> Iterator[None]:
     seconds = time.monotonic() - wait.since
     if wait.told:
       _longest[what] = max(seconds, _longest.get(what, 0.0))
-      _log.warning('%swaited %.0f s for %s', _who(), seconds, what)
+      _log.warning('%swaited %.0f s for %s', _speaker, seconds, what)
 
 
 def each(items: Iterable[_T], what: str) -> Iterator[_T]:
@@ -90,13 +95,7 @@ def _watch() -> None:
         wait.next_word, wait.told = now + AGAIN, True
         _log.warning(
           '%swaiting for %s (%.0f s so far)',
-          _who(),
+          _speaker,
           wait.what,
           now - wait.since,
         )
-
-
-def _who() -> str:
-  """Which host speaks, where there are several."""
-  current = peers.current
-  return f'{current.name(current.index)}: ' if current else ''

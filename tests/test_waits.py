@@ -7,7 +7,6 @@ import time
 import pytest
 
 from resnet_jax import waits
-from resnet_jax.hosts import peers
 from resnet_jax.waits import each, waiting_for
 
 
@@ -80,11 +79,8 @@ def test_an_error_comes_through(told):
 
 
 def test_one_of_several_hosts_names_itself(told, monkeypatch):
-  class Host(peers.Peers):
-    def __init__(self):
-      self.index, self.names = 1, ['a', 'b']
-
-  monkeypatch.setattr(peers, 'current', Host())
+  monkeypatch.setattr(waits, '_speaker', '')
+  waits.speak_as('host 1 of 2 (b)')
   with waiting_for('pictures'):
     time.sleep(0.4)
   assert told[0] == 'host 1 of 2 (b): waiting for pictures (0 s so far)'

@@ -12,7 +12,7 @@ from typing import Any
 
 import jax
 
-from resnet_jax import signals
+from resnet_jax import signals, waits
 from resnet_jax.errors import Interrupted, LostHost, UserError
 from resnet_jax.hosts import devices, peers
 from resnet_jax.hosts.board import JAX_TIMEOUT
@@ -57,6 +57,7 @@ def join(place: Place, *, wait: float, timeout: float) -> list[int]:
     end=peers.end_process,
     heard=heard,
   )
+  waits.speak_as(peers.current.name(place.index))
   signals.tell_of_end(peers.current.tell_signal)
   signals.release()
   _connect_jax(place, begin['port'], hosts)
