@@ -76,6 +76,12 @@ def tell_of_end(tell: Callable[[int], object]) -> None:
   _tell = tell
 
 
+def tidy() -> None:
+  """Takes the progress line away, as before the end by a signal."""
+  if _clean_up:
+    _clean_up()
+
+
 def _start_watching() -> None:
   """Starts a thread that acts while the main one is inside of a library.
 
@@ -109,8 +115,7 @@ def _end(number: int, _: FrameType | None) -> None:
     _ending = True
     # Nobody may read on, or the signal came in the middle of a print.
     with contextlib.suppress(Exception):
-      if _clean_up:
-        _clean_up()
+      tidy()
       sys.stdout.flush()
     with contextlib.suppress(Exception):
       if _tell:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from resnet_jax import signals
 from resnet_jax.errors import ExitCode
 from resnet_jax.hosts.lines import BEAT, Lines
 from resnet_jax.text import paragraph
@@ -210,10 +211,8 @@ def interruption(message: dict[str, Any], count: int) -> str:
 
 def end_process(text: str, code: int) -> None:
   """Prints the last words, and ends this process at once."""
-  from resnet_jax.console import console
-
   with contextlib.suppress(Exception):  # nobody may read on
-    console.clear()
+    signals.tidy()
     sys.stdout.flush()
   word = '' if code > 128 else 'error: '
   with contextlib.suppress(OSError):
