@@ -11,10 +11,11 @@ are listed, with their units, in configs/common.py. A run that was cut goes on
 where it was when the same command is given again.
 """
 
+import functools
 import os
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from resnet_jax.malloc import keep_memory
 
@@ -29,7 +30,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from resnet_jax import eval_only, mean_image, signals, train
-from resnet_jax.config import shipped
+from resnet_jax.config import checks, shipped
 from resnet_jax.config.file import check_overrides, load_config, set_none
 from resnet_jax.console import show_log, start_logging
 from resnet_jax.errors import UserError
@@ -97,11 +98,12 @@ def main(argv: Sequence[str]) -> None:
     jax.config.update('jax_num_cpu_devices', _CPU_DEVICES.value)
   show_log()
   config, workdir = _CONFIG.value, _path(_WORKDIR)
-  _join_hosts(config or shipped.common().get_config())
   if config is not None:
     set_none(config)
     workdir = workdir or _default_workdir()
-  _act(config, workdir)
+  act = _action(config, workdir)
+  _join_hosts(config or shipped.common().get_config())
+  act()
   # The first host writes the results. Launchers do not start a host again that
   # has ended well, and another that failed meanwhile would wait for it in vain.
   agreement.meet()
@@ -141,12 +143,17 @@ def run(argv: list[str] | None = None) -> None:
     app.run(main, argv, flags_parser=parse_flags)
 
 
-def _act(
+def _action(
   config: ml_collections.ConfigDict | None, workdir: pathlib.Path | None
-) -> None:
-  """Does what --mode says."""
+) -> Callable[[], object]:
+  """What --mode says to do.
+
+  Raises:
+    UserError: flags or fields that mean nothing, before hosts wait for others.
+  """
   if _MODE.value == 'eval':
-    eval_only.evaluate_saved(
+    return functools.partial(
+      eval_only.evaluate_saved,
       config,
       workdir=workdir,
       paths=[local_path(path, '--checkpoint') for path in _CHECKPOINT.value],
@@ -154,17 +161,17 @@ def _act(
       results_file=_path(_RESULTS),
       trust_data=_TRUST_DATA.value,
     )
-    return
   if config is None or workdir is None:
     raise UserError('say what to train: --config=configs/cifar_resnet20.py')
   if _CHECKPOINT.value or _PER_CLASS.value or _RESULTS.value:
     raise UserError(
       '--checkpoint, --per_class and --results go with --mode=eval'
     )
+  checks.check(config)
   if _MODE.value == 'mean_image':
-    mean_image.compute(config)
-    return
-  train.train(config, workdir, began=sessions.process_began())
+    return functools.partial(mean_image.compute, config)
+  began = sessions.process_began()
+  return functools.partial(train.train, config, workdir, began=began)
 
 
 def _resolve_config(argv: list[str], index: int) -> None:
@@ -190,6 +197,7 @@ def _default_workdir() -> pathlib.Path:
 
 def _join_hosts(config: ml_collections.ConfigDict) -> None:
   """Makes one job of several hosts, and sees what devices it has."""
+  checks.check_numbers(config)
   place = cluster.find(
     _COORDINATOR.value,
     _NUM_HOSTS.value,

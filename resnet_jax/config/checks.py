@@ -40,6 +40,39 @@ def check(config: ml_collections.ConfigDict) -> None:
   Raises:
     UserError: naming the field, its value and what it can be.
   """
+  check_numbers(config)
+  for field in ('label_smoothing', 'model.bn_momentum', 'optimizer.momentum'):
+    value = _get(config, field)
+    if not 0 <= value < 1:
+      raise UserError(f'config.{field} is {value}; it must be in [0, 1)')
+  choices = {
+    'model.dtype': ('float32', 'bfloat16', 'float64'),
+    'model.precision': PRECISIONS,
+    'dataset.mean': ('pixel', 'channel', 'imagenet'),
+    'augment.crop': ('shorter_side', 'inception'),
+    'test.views': views.NAMES,
+  }
+  for field, names in choices.items():
+    value = _get(config, field)
+    if value not in names:
+      raise UserError(
+        f'config.{field} is {value!r}{did_you_mean(value, names)}; it can be '
+        f'{", ".join(names)}'
+      )
+  _check_sizes(config)
+  for field in ('data_dir', 'npz', 'folder', 'mean_file'):
+    check_local(config.dataset[field], f'config.dataset.{field}')
+  check_local(config.finetune.checkpoint, 'config.finetune.checkpoint')
+  _check_data(config)
+  create_model(config, num_classes=1)
+
+
+def check_numbers(config: ml_collections.ConfigDict) -> None:
+  """Refuses numbers that are too small, or none.
+
+  Raises:
+    UserError: naming the field, its value and what it can be.
+  """
   at_least = {
     'seed': 0,
     'batch_size': 1,
@@ -67,30 +100,6 @@ def check(config: ml_collections.ConfigDict) -> None:
     finite = isinstance(value, int) or math.isfinite(value)
     if not value >= low or not finite:
       raise UserError(f'config.{field} is {value}; it must be at least {low}')
-  for field in ('label_smoothing', 'model.bn_momentum', 'optimizer.momentum'):
-    value = _get(config, field)
-    if not 0 <= value < 1:
-      raise UserError(f'config.{field} is {value}; it must be in [0, 1)')
-  choices = {
-    'model.dtype': ('float32', 'bfloat16', 'float64'),
-    'model.precision': PRECISIONS,
-    'dataset.mean': ('pixel', 'channel', 'imagenet'),
-    'augment.crop': ('shorter_side', 'inception'),
-    'test.views': views.NAMES,
-  }
-  for field, names in choices.items():
-    value = _get(config, field)
-    if value not in names:
-      raise UserError(
-        f'config.{field} is {value!r}{did_you_mean(value, names)}; it can be '
-        f'{", ".join(names)}'
-      )
-  _check_sizes(config)
-  for field in ('data_dir', 'npz', 'folder', 'mean_file'):
-    check_local(config.dataset[field], f'config.dataset.{field}')
-  check_local(config.finetune.checkpoint, 'config.finetune.checkpoint')
-  _check_data(config)
-  create_model(config, num_classes=1)
 
 
 def check_devices(config: ml_collections.ConfigDict, devices: int) -> None:
