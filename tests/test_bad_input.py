@@ -50,6 +50,15 @@ FIELDS = [
     ['--mode=eval', '--checkpoint=nowhere/7'],
     ['nowhere/7', 'SERIES/STEP'],
   ),
+  (
+    # Port 1 has no coordinator: nobody waited for one.
+    'hosts',
+    [
+      *('--coordinator=localhost:1', '--num_hosts=2', '--host=1'),
+      '--config.run.host_timeout=nan',
+    ],
+    ['host_timeout is nan', 'at least 3'],
+  ),
   ('checkpoint to train', ['--checkpoint=x/7'], ['--mode=eval']),
 ]
 
