@@ -16,8 +16,19 @@ set -u
 # as other commands in the background do.
 set -m
 
+fail() {
+  echo "error: $*" >&2
+  exit 2
+}
 restarts=${RESTARTS:-10}
 pause=${PAUSE:-10}
+[[ $restarts =~ ^[0-9]+$ ]] || fail "RESTARTS=$restarts is no number"
+[[ $pause =~ ^[0-9]+(\.[0-9]+)?$ ]] || fail "PAUSE=$pause is no number of seconds"
+(($#)) || fail 'which command? launch/again.sh COMMAND ...'
+command -v -- "$1" >/dev/null || {
+  echo "error: there is no command $1" >&2
+  exit 127
+}
 pid='' signal='' interrupted=''
 
 pass_on() {

@@ -46,6 +46,7 @@ port=${PORT:-$((20000 + RANDOM % 10000))}
 python=${PYTHON:-python3}
 python=$(command -v "$python" || echo "$python")
 grace=${GRACE:-120}
+[[ $grace =~ ^[0-9]+$ ]] || fail "GRACE=$grace is no number of seconds"
 read -r -a options <<<"${SSH_OPTIONS-}"
 # A host that is gone is noticed within 30 seconds.
 ssh=(ssh -o BatchMode=yes -o ConnectTimeout=20 -o ServerAliveInterval=10

@@ -36,7 +36,7 @@ from resnet_jax.console import show_log, start_logging
 from resnet_jax.errors import UserError
 from resnet_jax.hosts import agreement, cluster, devices, join
 from resnet_jax.paths import local_path
-from resnet_jax.runs import sessions
+from resnet_jax.process import process_began
 from resnet_jax.shell import shell
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -170,7 +170,7 @@ def _action(
   checks.check(config)
   if _MODE.value == 'mean_image':
     return functools.partial(mean_image.compute, config)
-  began = sessions.process_began()
+  began = process_began()
   return functools.partial(train.train, config, workdir, began=began)
 
 

@@ -55,6 +55,7 @@ def train(
         held = stack.enter_context(lock.hold(workdir))
       facts |= start.config_facts(config)
     with agreement.agreeing() as facts:
+      held.check_shared(agreement.of_the_first(held.note()))
       run, series, newest = start.prepare(config, workdir)
       facts |= start.run_facts(run, newest)
     _log.info('%s', summary.describe(run))
@@ -72,9 +73,13 @@ def train(
 def _loop(trainer: Trainer) -> None:
   """Every step, with what is due after it."""
   config, plan = trainer.run.config, trainer.run.plan
-  with StopSignals() as signals:
+  with contextlib.ExitStack() as stack:
     for step in range(trainer.first_step, plan.steps):
       trainer.train_step(step)
+      if step == trainer.first_step:
+        # Before, while it was compiled, a signal ended the command at once:
+        # there was nothing new to save.
+        signals = stack.enter_context(StopSignals())
       done, last = step + 1, step + 1 == plan.steps
       if done % config.run.log_every == 0 or last:
         trainer.record(done)

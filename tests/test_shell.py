@@ -110,6 +110,7 @@ MOMENTS = {
   'importing': '',
   'loading': 'loading ',
   'initializing': 'initializing the weights',
+  'compiling': 'compiling the training step',
   'testing': 'cifar_resnet8',
   'recomputing': 'recomputing BN statistics',
 }

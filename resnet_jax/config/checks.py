@@ -113,10 +113,12 @@ def check_devices(config: ml_collections.ConfigDict, devices: int) -> None:
   moving = has_bn(config) and not config.finetune.frozen_bn
   group = config.model.bn_group_size if moving else 0
   if batch % devices:
-    below = batch // devices * devices
+    # A multiple of both is one that the groups divide, too.
+    step = math.lcm(devices, group or 1)
+    below = batch // step * step
     raise UserError(
       f'config.batch_size {batch} is not a multiple of {devices} devices; try '
-      f'{f"{below} or " if below else ""}{below + devices}'
+      f'{f"{below} or " if below else ""}{below + step}'
     )
   share = batch // devices
   if group and batch % group:

@@ -45,6 +45,13 @@ def agreeing() -> Iterator[dict[str, Any]]:
     _check_same(notes[0]['facts'], note['facts'], host, len(notes))
 
 
+def of_the_first(text: str) -> str:
+  """The text that the first host gives; all must call this."""
+  if jax.process_count() == 1:
+    return text
+  return str(_gather({'text': text})[0]['text'])
+
+
 def meet() -> None:
   """Returns once all hosts have come here."""
   if jax.process_count() > 1:

@@ -91,7 +91,7 @@ def _parse(coordinator: str) -> tuple[str, int]:
   match = re.fullmatch(
     r'(\[[0-9a-fA-F:.%\w]+\]|[^\s:\[\]/]+):(\d+)', coordinator
   )
-  if not match or not 0 < int(match[2]) < 2**16:
+  if not match or not 0 < int(match[2]) < 2**16 or not _is_name(match[1]):
     raise UserError(
       f'--coordinator={coordinator} should be HOST:PORT, such as node0:1234, '
       f'with a port of 1 to 65535'
@@ -99,15 +99,37 @@ def _parse(coordinator: str) -> tuple[str, int]:
   return match[1].strip('[]'), int(match[2])
 
 
-def _check_mpi() -> None:
-  """Refuses what `mpirun` started where JAX does not see that it did."""
-  count = os.environ.get('OMPI_COMM_WORLD_SIZE', '1')
-  if count != '1':
+def _is_name(text: str) -> bool:
+  """Whether names can be looked up by `text`: no part empty or too long."""
+  try:
+    return bool(text.encode('idna'))
+  except UnicodeError:
+    return False
+
+
+def _check_alone() -> None:
+  """Refuses to train alone where a launcher began more, unseen by JAX."""
+  variables = os.environ
+  launchers = [
+    ('mpirun', variables.get('OMPI_COMM_WORLD_SIZE'), 'OMPI_COMM_WORLD_RANK'),
+    ('mpirun', variables.get('PMI_SIZE'), 'PMI_RANK'),
+    ('JAX_NUM_PROCESSES', variables.get('JAX_NUM_PROCESSES'), 'JAX_PROCESS_ID'),
+  ]
+  for launcher, count, rank in launchers:
+    if count not in (None, '', '1'):
+      raise UserError(
+        f'{launcher} says that there are {count} processes, and JAX does not '
+        f'recognize what started them: each would train alone. Add '
+        f'--coordinator=HOST:PORT --num_hosts={count} and, in a shell of each '
+        f'process, --host=${rank}; or train alone with --cluster=none'
+      )
+  pod = variables.get('JOB_COMPLETION_INDEX', '0')
+  if 'KUBERNETES_SERVICE_HOST' in variables and pod != '0':
     raise UserError(
-      f'mpirun has started {count} processes, and JAX does not recognize this '
-      f'Open MPI: each would train alone. Add --coordinator=HOST:PORT '
-      f'--num_hosts={count} and, in a shell that mpirun starts, '
-      f'--host=$OMPI_COMM_WORLD_RANK; or train alone with --cluster=none'
+      f'this is pod {pod} of an indexed Job, and would train alone: JAX finds '
+      f'the others with the package kubernetes, or add --coordinator=HOST:PORT '
+      f'--num_hosts=N --host=$JOB_COMPLETION_INDEX, as launch/kubernetes.yaml '
+      f'does. Train alone with --cluster=none'
     )
 
 
@@ -117,7 +139,7 @@ def _detected() -> Place | None:
     warnings.simplefilter('ignore')  # Kubernetes, without its Python package
     found = [kind for kind in _CLUSTERS if kind.is_env_present()]
   if not found:
-    _check_mpi()
+    _check_alone()
     return None
   cluster = found[0]
   try:
@@ -127,10 +149,11 @@ def _detected() -> Place | None:
     address = cluster.get_coordinator_address(
       timeout_secs=None, override_coordinator_port=None
     )
-  except (RuntimeError, ValueError, KeyError) as e:
+    place = Place(*_parse(address), count, index)
+  except (UserError, RuntimeError, ValueError, KeyError) as e:
     raise UserError(
       f'this looks like a job of a cluster ({cluster.__name__}), which does '
       f'not say who takes part: {e}. Say it with --coordinator, --num_hosts '
       f'and --host, or train alone with --cluster=none'
     ) from e
-  return Place(*_parse(address), count, index)
+  return place

@@ -1,29 +1,24 @@
 """Makes one job of the hosts that were started with the same coordinator."""
 
-import errno
-import logging
+import math
 import os
-import pathlib
 import socket
-import subprocess
-import sys
 import time
 from typing import Any
 
 import jax
 
 from resnet_jax import signals, waits
-from resnet_jax.errors import Interrupted, LostHost, UserError
+from resnet_jax.errors import Interrupted, UserError
 from resnet_jax.hosts import devices, peers
 from resnet_jax.hosts.board import JAX_TIMEOUT
+from resnet_jax.hosts.board_process import BoardProcess
 from resnet_jax.hosts.cluster import Place
 from resnet_jax.hosts.lines import BEAT, Lines
 from resnet_jax.hosts.peers import Peers
+from resnet_jax.hosts.waiting import RETRY, Waiting
+from resnet_jax.process import process_began
 
-_log = logging.getLogger('resnet_jax')
-
-# Seconds between two lines that say for whom this host waits, and attempts.
-_SAY_EVERY, _RETRY = 10.0, 0.5
 # Seconds that a host which was sent a signal looks for the others to tell them.
 _PATIENCE = 5.0
 
@@ -44,10 +39,13 @@ def join(place: Place, *, wait: float, timeout: float) -> list[int]:
     LostHost: not all hosts came in time.
   """
   deadline = time.monotonic() + wait
-  say = _Waiting(place, wait)
+  say = Waiting(place, wait)
+  board = None
   if place.index == 0:
-    _start_board(place, timeout, deadline, say)
-  lines, begin, heard = _gather(place, deadline, say)
+    board = BoardProcess(place, timeout, deadline, say)
+  lines, begin, heard = _gather(
+    place, deadline, say, board=board, patience=timeout + RETRY
+  )
   hosts = begin['hosts']
   peers.current = Peers(
     lines,
@@ -64,96 +62,26 @@ def join(place: Place, *, wait: float, timeout: float) -> list[int]:
   return [devices.expected(hosts, index) for index in range(place.count)]
 
 
-class _Waiting:
-  """Says now and then for whom this host waits, and for how long."""
-
-  def __init__(self, place: Place, wait: float) -> None:
-    self._place = place
-    self._wait = wait
-    self._began = time.monotonic()
-    self._said, self._next = '', 1.0
-    self.reason = f'host 0 is not yet at {place}'
-
-  def __call__(self, reason: str) -> None:
-    self.reason = reason
-    seconds = time.monotonic() - self._began
-    if seconds >= self._next or (self._said and reason != self._said):
-      self._said, self._next = reason, seconds + _SAY_EVERY
-      _log.info(
-        'host %d of %d waits: %s (%.0f of %.0f s)',
-        self._place.index,
-        self._place.count,
-        reason,
-        seconds,
-        self._wait,
-      )
-
-  def over(self) -> LostHost:
-    return LostHost(
-      f'host {self._place.index} of {self._place.count} has waited '
-      f'{self._wait:g} seconds in vain: {self.reason}. Start all hosts within '
-      f'that time, with the same --coordinator={self._place}, or wait longer '
-      f'with --config.run.host_wait=SECONDS'
-    )
-
-
-def _start_board(
-  place: Place, timeout: float, deadline: float, say: _Waiting
-) -> None:
-  """Starts the board of the job, which listens at the coordinator's port."""
-  while True:
-    try:
-      server = _listen(place)
-      break
-    except OSError as e:
-      reason = os.strerror(e.errno or 0)
-      problem = f'port {place.port} cannot be listened on ({reason})'
-      if e.errno != errno.EADDRINUSE:  # a job before may still be leaving it
-        raise UserError(f'{problem}; name another in --coordinator') from e
-      say(f'its {problem}')
-      if signals.noted():
-        signals.release()
-      if time.monotonic() > deadline:
-        raise say.over() from e
-      time.sleep(_RETRY)
-  with server:
-    subprocess.Popen(
-      [
-        sys.executable,
-        *('-m', 'resnet_jax.hosts.board'),
-        *map(str, (server.fileno(), place.count, timeout)),
-      ],
-      pass_fds=[server.fileno()],
-      # It outlives this process, whose reader waits for the end of its output.
-      stdin=subprocess.DEVNULL,
-      stdout=subprocess.DEVNULL,
-      stderr=subprocess.DEVNULL,
-      env=os.environ | {'PYTHONPATH': os.pathsep.join(_path())},
-      start_new_session=True,
-    )
-
-
-def _path() -> list[str]:
-  """PYTHONPATH, after the folder of this package."""
-  root = pathlib.Path(__file__).resolve().parents[2]
-  return [str(root), *os.environ.get('PYTHONPATH', '').split(os.pathsep)]
-
-
-def _listen(place: Place) -> socket.socket:
-  """A socket at the coordinator's port, closed to others where it can be."""
-  if place.address in ('localhost', '127.0.0.1'):
-    return socket.create_server(('127.0.0.1', place.port))
-  if socket.has_dualstack_ipv6():
-    return socket.create_server(
-      ('', place.port), family=socket.AF_INET6, dualstack_ipv6=True
-    )
-  return socket.create_server(('', place.port))
+class _NotYetError(Exception):
+  """The board refuses this host, and may not when it comes again."""
 
 
 def _gather(
-  place: Place, deadline: float, say: _Waiting
+  place: Place,
+  deadline: float,
+  say: Waiting,
+  *,
+  board: BoardProcess | None,
+  patience: float,
 ) -> tuple[Lines, dict[str, Any], list[dict[str, Any]]]:
-  """What `_greet` returns, once all hosts are there."""
+  """What `_greet` returns, once all hosts are there.
+
+  Args:
+    place, deadline, say: As in `_greet`.
+    board: The board, if it is of this process.
+    patience: Seconds in which the board may miss a host that comes again.
+  """
+  missed_by = math.inf
   hello = {
     'host': place.index,
     'count': place.count,
@@ -162,8 +90,16 @@ def _gather(
     'gpus': devices.allotted(),
   }
   while True:
+    if board:
+      board.check()
     try:
+      hello['age'] = time.monotonic() - process_began()
       return _greet(place, hello, deadline, say)
+    except _NotYetError as e:
+      say(str(e))
+      missed_by = min(missed_by, time.monotonic() + patience)
+      if time.monotonic() > missed_by:
+        raise UserError(str(e)) from e
     except socket.gaierror as e:
       say(f'{place.address} has no address ({e.strerror})')
     except TimeoutError:
@@ -180,11 +116,11 @@ def _gather(
     if time.monotonic() > deadline:
       signals.release()
       raise say.over()
-    time.sleep(_RETRY)
+    time.sleep(RETRY)
 
 
 def _greet(
-  place: Place, hello: dict[str, Any], deadline: float, say: _Waiting
+  place: Place, hello: dict[str, Any], deadline: float, say: Waiting
 ) -> tuple[Lines, dict[str, Any], list[dict[str, Any]]]:
   """The connection, `begin`, and what has come after it already."""
   connection = socket.create_connection((place.address, place.port), timeout=5)
@@ -214,9 +150,11 @@ def _greet(
     raise
 
 
-def _hear(message: dict[str, Any], place: Place, say: _Waiting) -> None:
+def _hear(message: dict[str, Any], place: Place, say: Waiting) -> None:
   if 'refused' in message:
     raise UserError(message['refused'])
+  if 'not yet' in message:
+    raise _NotYetError(message['not yet'])
   if 'signal' in message:
     line = peers.interruption(message, place.count)
     raise Interrupted(line, message['signal'])

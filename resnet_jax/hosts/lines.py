@@ -51,7 +51,10 @@ class Lines:
     *lines, self._buffer = (self._buffer + data).split(b'\n')
     if len(self._buffer) > _LONGEST:
       raise ValueError('a line without end')
-    messages = [json.loads(line) for line in lines]
+    try:
+      messages = [json.loads(line) for line in lines]
+    except RecursionError as e:
+      raise ValueError('nested too deeply') from e
     if not all(isinstance(message, dict) for message in messages):
       raise ValueError('not an object')
     return messages

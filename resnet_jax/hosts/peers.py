@@ -121,7 +121,7 @@ class Peers:
       self._lines.send(message)
 
   def _listen(self) -> None:
-    heard = time.monotonic()
+    heard = looked = time.monotonic()
     while True:
       try:
         if select.select([self._lines], [], [], BEAT)[0]:
@@ -131,7 +131,11 @@ class Peers:
         self._lines.send({'beat': 1})
       except (OSError, ValueError):
         return self._lost_board('has broken off')
-      if time.monotonic() - heard > self._timeout:
+      now = time.monotonic()
+      if now - looked > BEAT + self._timeout / 2:
+        heard = now  # this process itself was stopped
+      looked = now
+      if now - heard > self._timeout:
         return self._lost_board(
           f'gives no answer for {self._timeout:g} seconds'
         )

@@ -106,6 +106,8 @@ class Series:
       if step in self._manager.all_steps():
         self._manager.delete(step)
       self._manager.save(step, args=args, force=True)
+    except jax.errors.JaxRuntimeError:  # no matter of the disk: hosts are lost
+      raise
     except Exception as e:  # writing is asynchronous: the last save's, too
       raise self._not_written(e) from e
 
@@ -117,6 +119,8 @@ class Series:
     """
     try:
       self._manager.wait_until_finished()
+    except jax.errors.JaxRuntimeError:
+      raise
     except Exception as e:
       raise self._not_written(e) from e
 

@@ -12,7 +12,9 @@ import json
 import logging
 import os
 import pathlib
+import secrets
 import socket
+import time
 from collections.abc import Iterator
 
 import jax
@@ -22,6 +24,8 @@ from resnet_jax.errors import UserError
 _log = logging.getLogger('resnet_jax')
 
 FILE = '.run.lock'
+# Seconds after which a shared file system shows what another host has written.
+_SEEN_AFTER = 10.0
 
 
 class Hold:
@@ -59,6 +63,34 @@ class Hold:
         f'new place with --workdir=DIR; the same command then goes on from its '
         f'last checkpoint'
       )
+
+  def note(self) -> str:
+    """What the lock's file says, which no other folder's says."""
+    try:
+      return (self.workdir / FILE).read_text()
+    except (OSError, ValueError):
+      return ''
+
+  def check_shared(self, note: str) -> None:
+    """Refuses a folder that is not the one which the first host has locked.
+
+    Of several hosts the first one writes, and all read when they go on.
+
+    Args:
+      note: The first host's `note`; '' where there is none to compare.
+
+    Raises:
+      UserError: this folder is another one.
+    """
+    give_up = time.monotonic() + _SEEN_AFTER
+    while note and self.note() != note:
+      if time.monotonic() > give_up:
+        raise UserError(
+          f'--workdir {self.workdir} is not the folder that host 0 has there '
+          f'({FILE} in it is not the same file). All hosts need one folder: a '
+          f'path on a file system that they share, and no disk of their own'
+        )
+      time.sleep(0.2)
 
 
 @contextlib.contextmanager
@@ -106,10 +138,11 @@ def _lock(file: int, workdir: pathlib.Path) -> bool:
 
 
 def _write(file: int, text: str) -> None:
-  """Replaces the content, which only messages read."""
+  """Replaces the content, which messages read, and other hosts."""
   with contextlib.suppress(OSError):  # a full disk; the lock holds all the same
     os.ftruncate(file, 0)
     os.pwrite(file, text.encode(), 0)
+    os.fsync(file)  # other hosts look at it
 
 
 def _ourselves() -> str:
@@ -119,6 +152,7 @@ def _ourselves() -> str:
       'host': socket.gethostname(),
       'pid': os.getpid(),
       'since': now.isoformat(' ', 'seconds'),
+      'run': secrets.token_hex(8),
     }
   )
 

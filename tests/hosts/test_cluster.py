@@ -18,6 +18,8 @@ from resnet_jax.hosts.cluster import Place
     ('a:1', 0, 0, r'--num_hosts=0 must be at least 1'),
     ('a:1', -3, None, r'--num_hosts=-3 must be at least 1'),
     ('a:1', None, 0, r'say how many with --num_hosts'),
+    ('a..b:1', 2, 0, r'--coordinator=a..b:1 should be HOST:PORT'),
+    ('a' * 64 + ':1', 2, 0, r'--coordinator=a{64}:1 should be HOST:PORT'),
     ('a:1', 2, None, r'--num_hosts=2 needs --host=I, .* from 0 to 1'),
     ('nonsense', 2, 0, r'should be HOST:PORT, such as node0:1234'),
     ('a:0', 2, 0, r'a port of 1 to 65535'),
@@ -95,11 +97,30 @@ def test_a_shell_inside_an_allocation_is_alone(monkeypatch):
   assert cluster.find(None, None, None, detect=True) is None
 
 
-def test_mpirun_that_jax_does_not_recognize(monkeypatch):
-  for name, value in OPEN_MPI.items():
-    if name != 'OMPI_MCA_orte_hnp_uri':
-      monkeypatch.setenv(name, value)
-  with pytest.raises(UserError, match=r'mpirun has started 2 processes'):
+# What launchers set that JAX does not see here, and what is said of it.
+UNSEEN = {
+  'Open MPI': (
+    {k: v for k, v in OPEN_MPI.items() if k != 'OMPI_MCA_orte_hnp_uri'},
+    r'mpirun says that there are 2 processes.*--host=\$OMPI_COMM_WORLD_RANK',
+  ),
+  'MPICH': ({'PMI_SIZE': '4', 'PMI_RANK': '1'}, r'4 processes.*\$PMI_RANK'),
+  "JAX's own": (
+    {'JAX_NUM_PROCESSES': '2', 'JAX_PROCESS_ID': '0'},
+    r'JAX_NUM_PROCESSES says that there are 2',
+  ),
+  'Kubernetes': (
+    {'KUBERNETES_SERVICE_HOST': '10.0.0.1', 'JOB_COMPLETION_INDEX': '1'},
+    r'this is pod 1 of an indexed Job.*--host=\$JOB_COMPLETION_INDEX',
+  ),
+}
+
+
+@pytest.mark.parametrize('launcher', UNSEEN)
+def test_a_launcher_that_jax_does_not_recognize(monkeypatch, launcher):
+  variables, told = UNSEEN[launcher]
+  for name, value in variables.items():
+    monkeypatch.setenv(name, value)
+  with pytest.raises(UserError, match=told):
     cluster.find(None, None, None, detect=True)
   assert cluster.find(None, None, None, detect=False) is None
 
@@ -108,4 +129,13 @@ def test_a_cluster_that_says_nonsense(monkeypatch):
   for name, value in (SLURM | {'SLURM_NTASKS': 'many'}).items():
     monkeypatch.setenv(name, value)
   with pytest.raises(UserError, match=r'SlurmCluster.*many.*--cluster=none'):
+    cluster.find(None, None, None, detect=True)
+
+
+def test_a_cluster_without_names(monkeypatch):
+  for name in SLURM:
+    monkeypatch.setenv(name, SLURM[name])
+  for name in ('SLURM_JOB_NODELIST', 'SLURM_STEP_NODELIST', 'SLURM_NODELIST'):
+    monkeypatch.setenv(name, '')
+  with pytest.raises(UserError, match=r'^this looks like a job of a cluster'):
     cluster.find(None, None, None, detect=True)

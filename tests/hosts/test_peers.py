@@ -12,18 +12,19 @@ import time
 import pytest
 
 from resnet_jax.errors import Interrupted, UserError
-from resnet_jax.hosts import join
+from resnet_jax.hosts import board, join
 from resnet_jax.hosts.board import Board
 from resnet_jax.hosts.cluster import Place
 from resnet_jax.hosts.lines import Lines
 from resnet_jax.hosts.peers import Peers
+from resnet_jax.hosts.waiting import Waiting
 
 
 class Job:
   """A board in a thread, and hosts that are connected to it."""
 
-  def __init__(self, count, timeout=30.0):
-    self.count = count
+  def __init__(self, count, timeout=30.0, parent=None):
+    self.count, self.parent = count, parent
     server = socket.create_server(('127.0.0.1', 0))
     self.port = server.getsockname()[1]
     self.board = threading.Thread(target=self._serve, args=(server, timeout))
@@ -33,14 +34,15 @@ class Job:
 
   def _serve(self, server, timeout):
     with server:
-      Board(server, self.count, timeout=timeout).serve()
+      parent = self.parent
+      Board(server, self.count, timeout=timeout, parent=parent).serve()
 
-  def greet(self, host, count=None, wait=20.0):
+  def greet(self, host, count=None, wait=20.0, age=1e6):
     place = Place('127.0.0.1', self.port, count or self.count, host)
     hello = {'host': host, 'count': place.count, 'name': f'node{host}'}
-    hello |= {'pid': os.getpid(), 'gpus': []}
+    hello |= {'pid': os.getpid(), 'gpus': [], 'age': age}
     deadline = time.monotonic() + wait
-    say = join._Waiting(place, wait)
+    say = Waiting(place, wait)
     lines, begin, _ = join._greet(place, hello, deadline, say)
     self.lines[host] = lines
     return begin
@@ -224,12 +226,116 @@ def test_one_number_for_two_hosts(job):
   waiting = threading.Thread(target=two.greet, args=(0,))
   waiting.start()
   time.sleep(0.2)
-  with pytest.raises(UserError, match=r'--host=0 was given twice: process \d+'):
+  with pytest.raises(join._NotYetError, match='--host=0 was given twice: proc'):
     two.greet(0)
-  with pytest.raises(UserError, match=r'--num_hosts=3, and host 0 with .*=2'):
-    two.greet(1, count=3)
   two.greet(1)
   waiting.join()
+
+
+def test_another_number_of_hosts_ends_all(job):
+  two = job(2)
+  refused = []
+
+  def greet():
+    with pytest.raises(UserError) as end:
+      two.greet(0)
+    refused.append(str(end.value))
+
+  waiting = threading.Thread(target=greet)
+  waiting.start()
+  time.sleep(0.2)
+  with pytest.raises(UserError, match=r'--num_hosts=3, and host 0 with .*=2'):
+    two.greet(1, count=3)
+  waiting.join(10)
+  assert 'started with --num_hosts=3' in refused[0]
+
+
+def test_a_job_that_has_begun_may_be_about_to_end(job):
+  """One host was killed and is back, before the others have noticed."""
+  two = job(2)
+  two.gather()
+  with pytest.raises(join._NotYetError, match='--host=1 was given twice'):
+    two.greet(1)
+  place = Place('127.0.0.1', two.port, 2, 1)
+  start = time.monotonic()
+  with pytest.raises(UserError, match='given twice'):
+    join._gather(
+      place, start + 60, Waiting(place, 60), board=None, patience=1.0
+    )
+  assert 1 < time.monotonic() - start < 10
+  two.leave(1)
+  assert two.ends[0].get(timeout=10)[1] == 75
+  with pytest.raises(join._NotYetError, match='has begun without this process'):
+    two.greet(1)
+
+
+def test_a_signal_to_a_job_that_is_started_again(job):
+  """Those of the next start are not told to end, and find the port free."""
+  two = job(2)
+  connection = socket.create_connection(('127.0.0.1', two.port))
+  with contextlib.closing(Lines(connection)) as first:
+    hello = {'host': 0, 'count': 2, 'name': 'a', 'pid': 1, 'gpus': [], 'age': 9}
+    first.send({'hello': hello})
+    assert first.receive() == [{'missing': [1]}]
+    first.send({'end': 130, 'signal': 2})
+  time.sleep(0.3)
+  with pytest.raises(OSError, match='closed'):
+    two.greet(1, age=0.1)  # it was created after the signal
+  two.board.join(5)
+  assert not two.board.is_alive()
+
+
+def test_a_board_ends_with_its_parent(job):
+  orphan, child = job(2, parent=1), job(2, parent=os.getppid())
+  orphan.board.join(5)
+  assert not orphan.board.is_alive()
+  child.gather()
+
+
+@pytest.mark.parametrize(
+  'words',
+  [
+    b'[' * 2000 + b'\n',
+    b'{"hello": {"host": 1e999, "count": 2}}\n',
+    b'{"hello": 3}\n',
+    b'\xff\xfe\n',
+    b'{' * 70_000,
+  ],
+)
+def test_strangers_harm_nobody(job, words):
+  two = job(2)
+  for _ in range(3):
+    with socket.create_connection(('127.0.0.1', two.port)) as stranger:
+      stranger.sendall(words)
+      with contextlib.suppress(ConnectionResetError):
+        assert stranger.recv(100) == b''
+  two.gather()
+
+
+def test_many_strangers_are_not_kept(job, monkeypatch):
+  monkeypatch.setattr(board, '_STRANGERS', 5)
+  two = job(2)
+  with contextlib.ExitStack() as stack:
+    silent = [
+      stack.enter_context(socket.create_connection(('127.0.0.1', two.port)))
+      for _ in range(20)
+    ]
+    two.gather()
+    silent[0].settimeout(5)
+    assert silent[0].recv(100) == b''
+
+
+def test_a_process_that_was_stopped_misses_nobody(job, monkeypatch):
+  """All of them were, as in a container that is paused."""
+  clock = [time.monotonic]
+  monkeypatch.setattr(board.time, 'monotonic', lambda: clock[0]())
+  two = job(2, timeout=10)
+  two.gather()
+  real = clock[0]
+  clock[0] = lambda: real() + 100
+  with pytest.raises(queue.Empty):
+    two.ends[0].get(timeout=2.5)
+  clock[0] = real
 
 
 def test_a_host_that_comes_again_and_a_stranger(job):
@@ -240,7 +346,14 @@ def test_a_host_that_comes_again_and_a_stranger(job):
     stranger.sendall(b'GET / HTTP/1.1\r\n\r\n')
     assert stranger.recv(100) == b''
   with socket.create_connection(('127.0.0.1', three.port)) as early:
-    hello = {'host': 1, 'count': 3, 'name': 'old', 'pid': 1, 'gpus': []}
+    hello = {
+      'host': 1,
+      'count': 3,
+      'name': 'old',
+      'pid': 1,
+      'gpus': [],
+      'age': 9,
+    }
     Lines(early).send({'hello': hello})
     assert b'missing' in early.recv(100)
   again = threading.Thread(target=three.greet, args=(1,))

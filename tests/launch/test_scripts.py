@@ -52,6 +52,22 @@ def test_what_another_start_would_not_mend_is_not_started_again(code):
   assert (process.returncode, out, err) == (code, 'start\n', '')
 
 
+@pytest.mark.parametrize(
+  ('words', 'environment', 'code', 'told'),
+  [
+    (['true'], {'RESTARTS': 'x'}, 2, 'RESTARTS=x is no number'),
+    (['true'], {'PAUSE': '-1'}, 2, 'PAUSE=-1 is no number of seconds'),
+    ([], {}, 2, 'which command?'),
+    (['no-such-command'], {}, 127, 'there is no command no-such-command'),
+  ],
+)
+def test_what_means_nothing_is_refused_at_once(words, environment, code, told):
+  process = again(*words, **environment)
+  out, err = process.communicate(timeout=20)
+  assert (process.returncode, out) == (code, '')
+  assert err.startswith(f'error: {told}')
+
+
 @pytest.mark.parametrize('end', ['exit 1', 'exit 75', 'exit 143', 'kill -9 $$'])
 def test_what_crashed_is_started_again(end, tmp_path):
   script = f'echo $AGAIN_ATTEMPT; [ $AGAIN_ATTEMPT = 3 ] && exit 0; {end}'

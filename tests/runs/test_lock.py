@@ -68,6 +68,22 @@ def test_without_locks_a_run_goes_on_with_a_warning(tmp_path, monkeypatch):
     pass
 
 
+def test_the_folder_of_another_host(tmp_path, monkeypatch):
+  """The first host's lock is not in it, as on a disk of this host's own."""
+  monkeypatch.setattr(lock, '_SEEN_AFTER', 0.1)
+  for name in ('shared', 'own'):
+    (tmp_path / name).mkdir()
+  with lock.hold(tmp_path / 'shared') as first:
+    assert first.note()
+    first.check_shared(first.note())
+    with (
+      lock.hold(tmp_path / 'own') as other,
+      pytest.raises(UserError, match=r'own is not the folder that host 0 has'),
+    ):
+      other.check_shared(first.note())
+    other.check_shared('')  # there was no room for a note
+
+
 def test_two_runs_in_one_folder(tmp_path, digits_npz):
   with lock.hold(tmp_path):
     history.open_metrics(tmp_path, 0).close()

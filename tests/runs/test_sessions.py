@@ -194,7 +194,7 @@ def test_a_process_begins_when_it_is_created():
   before = time.monotonic()
   code = (
     'import time; time.sleep(0.3); '
-    'from resnet_jax.runs import sessions; print(sessions.process_began())'
+    'from resnet_jax.process import process_began; print(process_began())'
   )
   done = subprocess.run(
     [sys.executable, '-c', code], capture_output=True, text=True, check=True
