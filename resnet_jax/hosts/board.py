@@ -74,8 +74,10 @@ class Board:
   def serve(self) -> None:
     """Serves until all hosts have left, or host 0 before all had come."""
     beat = looked = time.monotonic()
-    while not self._is_over():
-      for key, _ in self._selector.select(timeout=BEAT):
+    came: list[Any] = [self._server]  # what a host said that is gone by now
+    while not self._is_over(idle=not came):
+      came = self._selector.select(timeout=BEAT)
+      for key, _ in came:
         if key.fileobj is self._server:
           self._accept()
         else:
@@ -93,14 +95,15 @@ class Board:
       self._drop(lines)
     self._selector.close()
 
-  def _is_over(self) -> bool:
+  def _is_over(self, *, idle: bool) -> bool:
     if self._service:
       return not self._hosts
     if self._signal:  # those who come within the time are told
       told = len(self._hellos) == self._count
       return told or time.monotonic() > self._signal_told + self._timeout
     first_left = 0 in self._hellos and 0 not in self._hosts
-    return first_left or self._parent not in (None, os.getppid())
+    orphan = self._parent not in (None, os.getppid())
+    return first_left or (orphan and idle)
 
   def _accept(self) -> None:
     try:

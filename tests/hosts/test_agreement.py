@@ -73,7 +73,7 @@ def test_two_hosts_of_two_devices_are_one_of_four(tmp_path, request, kind):
     ),
     pytest.param('data', 'the fingerprint of the data is', marks=LONG),
     pytest.param('lock', 'is in use by process', marks=LONG),
-    pytest.param('no data', 'host 1 of 2: ', marks=LONG),
+    pytest.param('no data', 'host 1 of 2', marks=LONG),
   ],
 )
 def test_hosts_that_differ_do_not_train(tmp_path, digits_npz, differs, telling):

@@ -285,6 +285,26 @@ def test_a_signal_to_a_job_that_is_started_again(job):
   assert not two.board.is_alive()
 
 
+def test_the_signal_of_a_host_that_is_gone_is_told():
+  """It ended before its board had begun to serve."""
+  with socket.create_server(('127.0.0.1', 0)) as server:
+    hello = {'count': 2, 'name': 'a', 'pid': 1, 'gpus': [], 'age': 9}
+    with socket.create_connection(server.getsockname()) as first:
+      Lines(first).send(
+        {'hello': hello | {'host': 0}, 'end': 143, 'signal': 15}
+      )
+    serving = threading.Thread(
+      target=Board(server, 2, timeout=5, parent=1).serve
+    )
+    serving.start()
+    with socket.create_connection(server.getsockname()) as second:
+      lines = Lines(second)
+      lines.send({'hello': hello | {'host': 1}})
+      assert lines.receive()[0]['signal'] == 15
+    serving.join(10)
+    assert not serving.is_alive()
+
+
 def test_a_board_ends_with_its_parent(job):
   orphan, child = job(2, parent=1), job(2, parent=os.getppid())
   orphan.board.join(5)
