@@ -197,7 +197,7 @@ def _default_workdir() -> pathlib.Path:
 
 def _join_hosts(config: ml_collections.ConfigDict) -> None:
   """Makes one job of several hosts, and sees what devices it has."""
-  checks.check_numbers(config)
+  checks.check_numbers(config)  # with --mode=eval nothing has checked it yet
   place = cluster.find(
     _COORDINATOR.value,
     _NUM_HOSTS.value,

@@ -18,7 +18,7 @@ _T = TypeVar('_T')
 _log = logging.getLogger('resnet_jax')
 
 # Seconds of a wait until it is told, and until it is told again.
-FIRST, AGAIN = 10.0, 60.0
+_FIRST, _AGAIN = 10.0, 60.0
 _LOOK_EVERY = 1.0
 
 
@@ -53,7 +53,7 @@ def waiting_for(what: str) -> Iterator[None]:
   """
   _start_watching()
   now = time.monotonic()
-  patience = max(FIRST, 2 * _longest.get(what, 0.0))
+  patience = max(_FIRST, 2 * _longest.get(what, 0.0))
   wait = _Wait(what, now, now + patience)
   _waits.add(wait)
   try:
@@ -92,7 +92,7 @@ def _watch() -> None:
     now = time.monotonic()
     for wait in list(_waits):
       if now >= wait.next_word:
-        wait.next_word, wait.told = now + AGAIN, True
+        wait.next_word, wait.told = now + _AGAIN, True
         _log.warning(
           '%swaiting for %s (%.0f s so far)',
           _speaker,

@@ -171,9 +171,7 @@ def test_a_package_that_a_command_begins_with(module, stand_in, tmp_path):
     text=True,
     check=False,
   )
-  assert result.returncode == 2, (
-    result.stderr
-  )  # launchers do not start it again
+  assert result.returncode == 2  # launchers do not start it again
   assert result.stderr.startswith('error: ')
   assert UNFIT[stand_in] in result.stderr
   assert len(result.stderr.strip().splitlines()) == 1

@@ -15,8 +15,8 @@ def lines():
   """What is told, by a watch that looks ten times a second."""
   told = []
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(waits, 'FIRST', 0.2)
-    patch.setattr(waits, 'AGAIN', 0.4)
+    patch.setattr(waits, '_FIRST', 0.2)
+    patch.setattr(waits, '_AGAIN', 0.4)
     patch.setattr(waits, '_LOOK_EVERY', 0.1)
     patch.setattr(waits._log, 'warning', lambda line, *a: told.append(line % a))
     waits._start_watching()

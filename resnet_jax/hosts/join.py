@@ -81,7 +81,7 @@ def _gather(
     board: The board, if it is of this process.
     patience: Seconds in which the board may miss a host that comes again.
   """
-  missed_by = math.inf
+  began, missed_by = process_began(), math.inf
   hello = {
     'host': place.index,
     'count': place.count,
@@ -93,7 +93,7 @@ def _gather(
     if board:
       board.check()
     try:
-      hello['age'] = time.monotonic() - process_began()
+      hello['age'] = time.monotonic() - began
       return _greet(place, hello, deadline, say)
     except _NotYetError as e:
       say(str(e))

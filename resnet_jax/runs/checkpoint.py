@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import logging
 import pathlib
+import re
 from typing import Any
 
 import jax
@@ -247,8 +248,9 @@ class Series:
     # The system's own reason stands at the end of what the layers add.
     reason = ' '.join(str(error).split()).split(': ')[-1]
     # TensorStore's errors are no OSErrors, and have the number in their text.
-    reason, _, code = reason.partition(" [os_error_code='")
-    number = int(code.rstrip("']")) if code else None
+    code = re.search(r" \[os_error_code='(\d+)'", reason)
+    number = int(code[1]) if code else None
+    reason = reason[: code.start()] if code else reason
     if isinstance(error, OSError) and error.strerror:
       reason, number = error.strerror, error.errno
     kind = PassingError if may_pass(number) else UserError
